@@ -1,0 +1,46 @@
+/* base/limits.h - every ceiling of the agent, one line each, with unit and reason.
+ *
+ * Thread:  constants only.
+ * A value from outside that exceeds its ceiling is refused with -E2BIG and counted, never cut silently.
+ */
+#ifndef EA_BASE_LIMITS_H
+#define EA_BASE_LIMITS_H
+
+/* documents */
+#define EA_MAX_DEPTH 128u                   /* nesting of JSON and YAML; objects in the API stay below 30 */
+#define EA_MAX_ADMISSION_BODY (7u << 20)    /* bytes; API bodies are <= 3 MiB, a review holds two objects */
+#define EA_MAX_MANIFEST (16u << 20)         /* bytes of one manifest file or of stdin */
+#define EA_MAX_OWN_FILE (4u << 20)          /* bytes of a control, case, catalogue or configuration file */
+#define EA_MAX_YAML_ALIASES 256u            /* alias uses in one document (billion laughs) */
+#define EA_MAX_YAML_NODES 2000000u          /* nodes of one document after alias expansion */
+#define EA_MAX_DOCUMENTS 100000u            /* documents in one YAML stream */
+#define EA_MAX_JSON_NODES 4000000u          /* nodes of one JSON document */
+
+/* API server */
+#define EA_MAX_OBJECT (3u << 20)            /* bytes of one object in a watch; etcd's own limit is 1.5 MiB */
+#define EA_MAX_LIST_PAGE (128u << 20)       /* bytes of one list page of 500 objects */
+#define EA_MAX_KUBECONFIG (1u << 20)        /* bytes */
+
+/* CEL (cel.md 4.5, apiserver pkg/apis/cel/config.go) */
+#define EA_MAX_CEL_SOURCE (16u << 10)       /* bytes of one expression */
+#define EA_MAX_CEL_NESTING 64u              /* nested calls and parentheses */
+#define EA_MAX_CEL_CODE 4096u               /* instructions of one program */
+#define EA_CEL_COST_CALL 1000000ull         /* cost units of one expression */
+#define EA_CEL_COST_CONTROL 10000000ull     /* cost units of one control */
+#define EA_MAX_CEL_MESSAGE (5u << 10)       /* bytes of a message expression's result */
+
+/* findings and answers */
+#define EA_MAX_FAILURES 16u                 /* failing elements listed per finding, then "more": n */
+#define EA_MAX_WARNINGS 10u                 /* warnings per answer; the API server cuts at 4096 runes in all */
+#define EA_MAX_WARNING_LEN 120u             /* characters of one warning */
+
+/* evidence */
+#define EA_MAX_RECORD (1u << 20)            /* bytes of one record */
+#define EA_MAX_UNSYNCED (4u << 20)          /* bytes written and not yet synced */
+
+/* memory of one unit of work */
+#define EA_ARENA_REVIEW (64u << 20)         /* bytes an admission review may use */
+#define EA_ARENA_OBJECT (64u << 20)         /* bytes to judge one watched object */
+#define EA_ARENA_SCAN (512u << 20)          /* bytes of one manifest file and its findings */
+
+#endif
