@@ -524,8 +524,10 @@ class Cluster:
     def make_node(self, name):
         """A Node object that says it is ready; no kubelet stands behind it."""
         api = self.api()
-        node = api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node",
-                                            "metadata": {"name": name}})
+        api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node",
+                                     "metadata": {"name": name}})
+        # Admission taints a new Node as not ready; no kubelet will ever take that away.
+        node = api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
         node["status"] = {"conditions": [{"type": "Ready", "status": "True",
                                           "reason": "Test", "message": "made by a test"}]}
         return api.replace(f"/api/v1/nodes/{name}/status", node)
