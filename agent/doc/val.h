@@ -96,8 +96,11 @@ static inline struct ea_str ea_val_text(const struct ea_val *v)
 }
 
 /* Builds a raw subtree; returns the node to use instead (v itself when it is not raw). Never NULL: a subtree that cannot
- * be built because the arena is full becomes a null node and the document's `overflow` flag is set. */
+ * be built because the arena is full becomes a null node and this thread's ea_doc_overflows() goes up. */
 const struct ea_val *ea_val_force_slow(const struct ea_val *v);
+/* How often this thread met a raw node that could not be built. Whoever judges a document compares before and after: when it
+ * went up, a null node stood for something that was there, and the verdict is void. */
+uint64_t ea_doc_overflows(void);
 static inline const struct ea_val *ea_val_force(const struct ea_val *v)
 {
     return EA_LIKELY(v->type != EA_V_RAW) ? v : ea_val_force_slow(v);
