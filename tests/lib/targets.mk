@@ -1,7 +1,113 @@
 # The other targets of the Makefile: tests, gates, benchmarks, fuzzing, packaging.
 
-.PHONY: help clean
+.PHONY: help clean deps run test e2e check bench fuzz asan tsan controls-test check-layers check-format check-tidy check-cppcheck \
+	check-shell check-sizes check-werror check-docs integration torture format image chart
+
 help:
 	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 clean:
 	rm -rf build
+
+deps:
+	@tests/lib/deps.sh build test check bench
+
+# ---- run: the embedded default ----------------------------------------------------------------------------------------------
+
+RUN_DIR := $(BUILD)/run
+run:
+	@tests/lib/deps.sh build
+	@$(MAKE) --no-print-directory all
+	@mkdir -p $(RUN_DIR)
+	@exec $(BUILD)/eucs-agent run --state-dir $(RUN_DIR) --watch-dir manifests/samples
+
+# ---- test: unit and integration under ASan and UBSan ---------------------------------------------------------------------------
+
+test:
+	@tests/lib/deps.sh build test
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory SAN=address BUILD=$(BUILD)/asan all
+	@tests/lib/run-test.sh $(BUILD)
+
+asan tsan: %:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/$@ SAN=$(if $(filter tsan,$@),thread,address) unit
+
+integration: all
+	$(Q)EUCS_AGENT=$(abspath $(BIN)) tests/lib/run-integration.sh
+
+controls-test: all
+	$(Q)$(BIN) controls lint --controls controls
+	$(Q)$(BIN) controls test --controls controls
+
+# ---- e2e: a real control plane; needs Go --------------------------------------------------------------------------------------
+
+e2e:
+	@tests/lib/deps.sh build e2e
+	@$(MAKE) --no-print-directory all
+	@EUCS_AGENT=$(abspath $(BUILD)/eucs-agent) tests/e2e/run.sh
+
+# ---- gates ------------------------------------------------------------------------------------------------------------------------
+
+check:
+	@tests/lib/deps.sh build test check
+	@tests/lib/run-check.sh $(BUILD)
+
+check-layers:
+	$(Q)tests/lib/check-layers.sh
+check-sizes:
+	$(Q)tests/lib/check-sizes.sh
+C_FILES = $(shell git ls-files 'agent/*.c' 'agent/*.h' 'tests/*.c' 'tests/*.h')
+CLANG_FORMAT ?= clang-format
+check-format:
+	$(Q)$(CLANG_FORMAT) --dry-run --Werror $(C_FILES)
+format:
+	$(Q)$(CLANG_FORMAT) -i $(C_FILES)
+check-tidy:
+	$(Q)printf '%s\n' $(filter %.c,$(filter agent/%,$(C_FILES))) | xargs -P 2 -n 8 clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null \
+	  -- $(CPPFLAGS_ALL) -std=gnu17 -DEA_VERSION='"0"' -Wno-unknown-warning-option
+check-cppcheck:
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 -j 2 --enable=warning,portability --inline-suppr --suppressions-list=tests/lib/cppcheck.suppress \
+	  -Iagent -D_GNU_SOURCE -DEA_VERSION='"0"' agent
+check-shell:
+	$(Q)shellcheck -x $$(git ls-files '*.sh') .ci/run
+check-werror:
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/gcc-werror CC=gcc ERR=1 all
+	$(Q)$(MAKE) --no-print-directory BUILD=$(BUILD)/clang-werror CC=clang ERR=1 all
+
+# ---- fuzzing: every tests/fuzz/fuzz_X.c, linked with all rooms but app -----------------------------------------------------------
+
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_DIR := $(BUILD)/fuzz
+fuzz:
+	@tests/lib/deps.sh build check
+	$(Q)$(MAKE) --no-print-directory CC=clang SAN=fuzz BUILD=$(FUZZ_DIR) fuzz-bins
+	$(Q)FUZZ_SECONDS=$(FUZZ_SECONDS) tests/lib/run-fuzz.sh $(FUZZ_DIR)
+
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/bin/%,$(FUZZ_SRCS))
+FUZZ_OBJS := $(foreach r,$(filter-out app,$(ROOMS)),$(call objs,$(r)))
+.PHONY: fuzz-bins
+fuzz-bins: $(FUZZ_BINS)
+$(BUILD)/bin/fuzz_%: tests/fuzz/fuzz_%.c $(FUZZ_OBJS) $(O)/gen/sinks.o $(O)/gen/controls.o
+	@mkdir -p $(@D)
+	@echo "  FUZZ  $@"
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $< $(filter %.o,$^) $(LIBS)
+
+# ---- bench ------------------------------------------------------------------------------------------------------------------------
+
+BENCH_SRCS := $(sort $(wildcard tests/bench/bench_*.c))
+BENCH_BINS := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(BENCH_SRCS))
+.PHONY: bench-bins
+bench-bins: $(BENCH_BINS)
+$(BUILD)/bench/bench_%: tests/bench/bench_%.c $(FUZZ_OBJS) $(O)/gen/sinks.o $(O)/gen/controls.o
+	@mkdir -p $(@D)
+	@echo "  BENCH $@"
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) -DEA_TEST_DATA='"tests"' $(LDFLAGS_ALL) -o $@ $< $(filter %.o,$^) $(LIBS)
+bench:
+	@tests/lib/deps.sh build bench
+	@$(MAKE) --no-print-directory all bench-bins
+	@EUCS_AGENT=$(abspath $(BUILD)/eucs-agent) tests/bench/run.sh $(BUILD)/bench
+
+# ---- packaging ---------------------------------------------------------------------------------------------------------------------
+
+IMAGE ?= eucs-agent:$(VERSION)
+image:
+	docker build -t $(IMAGE) .
