@@ -16,14 +16,29 @@
 #define EA_MAX_DOCUMENTS 100000u            /* documents in one YAML stream */
 #define EA_MAX_JSON_NODES 4000000u          /* nodes of one JSON document */
 
+/* HTTP */
+#define EA_MAX_HTTP_HEAD (16u << 10)        /* bytes of request line and headers */
+#define EA_MAX_HTTP_CONNECTIONS 1024u       /* open connections of one server when the configuration says nothing */
+#define EA_MAX_HTTP_ANSWER (64u << 20)      /* bytes of one answer with its headers */
+#define EA_HTTP_DRAIN (16u << 20)           /* bytes of a refused body that are read and thrown away so that the answer is seen */
+
 /* API server */
 #define EA_MAX_OBJECT (3u << 20)            /* bytes of one object in a watch; etcd's own limit is 1.5 MiB */
 #define EA_MAX_LIST_PAGE (128u << 20)       /* bytes of one list page of 500 objects */
 #define EA_MAX_KUBECONFIG (1u << 20)        /* bytes */
+#define EA_MAX_CREDENTIAL (256u << 10)      /* bytes of a token, certificate bundle or key file */
+#define EA_MAX_EXEC_OUTPUT (1u << 20)       /* bytes an exec credential plugin may print */
+#define EA_MAX_EXEC_WORDS 128u              /* arguments or variables of an exec credential plugin */
+#define EA_MAX_API_REPLY (16u << 20)        /* bytes of one answer that is no list (discovery documents) */
+#define EA_MAX_STATUS_REPLY (64u << 10)     /* bytes kept of a failed call's Status */
+#define EA_MAX_LIST_HEAD (64u << 10)        /* bytes of a list beside its items */
+#define EA_MAX_WATCHES 256u                 /* watched resources; a rule set asks for about 25 */
+#define EA_MAX_DISCOVERY_GROUPS 4096u       /* group versions asked for */
 
 /* CEL (cel.md 4.5, apiserver pkg/apis/cel/config.go) */
 #define EA_MAX_CEL_SOURCE (16u << 10)       /* bytes of one expression */
 #define EA_MAX_CEL_NESTING 64u              /* nested calls and parentheses */
+#define EA_MAX_CEL_DEPTH 250u               /* depth of a syntax tree, cel-go's default recursion limit */
 #define EA_MAX_CEL_CODE 4096u               /* instructions of one program */
 #define EA_CEL_COST_CALL 1000000ull         /* cost units of one expression */
 #define EA_CEL_COST_CONTROL 10000000ull     /* cost units of one control */
@@ -37,6 +52,13 @@
 /* evidence */
 #define EA_MAX_RECORD (1u << 20)            /* bytes of one record */
 #define EA_MAX_UNSYNCED (4u << 20)          /* bytes written and not yet synced */
+#define EA_MAX_SEGMENT (1u << 30)           /* bytes of one segment file that is read as ours; written ones are 16 MiB */
+#define EA_MAX_CHECKPOINT (16u << 10)       /* bytes of a checkpoint note; ours are below 1 kB, cosignatures add about 200 each */
+#define EA_MAX_PEM (1u << 20)               /* bytes of a PEM text: keys and bundles of certificates */
+
+/* directory source */
+#define EA_MAX_DIR_FILES 100000u            /* manifest files below one folder */
+#define EA_MAX_DIR_DEPTH 32u                /* nested folders */
 
 /* memory of one unit of work */
 #define EA_ARENA_REVIEW (64u << 20)         /* bytes an admission review may use */
