@@ -13,6 +13,7 @@
 #define EA_MAX_OWN_FILE (4u << 20)          /* bytes of a control, case, catalogue or configuration file */
 #define EA_MAX_YAML_ALIASES 256u            /* alias uses in one document (billion laughs) */
 #define EA_MAX_YAML_NODES 2000000u          /* nodes of one document after alias expansion */
+#define EA_MAX_YAML_WARNINGS 100u           /* warnings kept of one YAML stream, then one that says so */
 #define EA_MAX_DOCUMENTS 100000u            /* documents in one YAML stream */
 #define EA_MAX_JSON_NODES 4000000u          /* nodes of one JSON document */
 
