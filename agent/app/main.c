@@ -7,15 +7,31 @@
 
 extern const struct ea_cmd ea_cmd_run, ea_cmd_scan, ea_cmd_review, ea_cmd_cel_eval, ea_cmd_controls_list, ea_cmd_controls_show,
     ea_cmd_controls_lint, ea_cmd_controls_test, ea_cmd_controls_coverage, ea_cmd_evidence_verify, ea_cmd_evidence_export,
-    ea_cmd_webhook_render, ea_cmd_sinks_list;
+    ea_cmd_webhook_render, ea_cmd_sinks_list, ea_cmd_spool_init, ea_cmd_config_check, ea_cmd_config_doc;
 static const struct ea_cmd cmd_version, cmd_completion, cmd_man;
 
 /* Sub-commands of one word stand together: help and completion rely on it. */
 static const struct ea_cmd *const commands[] = {
-    &ea_cmd_run,          &ea_cmd_scan,           &ea_cmd_review,           &ea_cmd_controls_list,   &ea_cmd_controls_show,
-    &ea_cmd_controls_lint, &ea_cmd_controls_test, &ea_cmd_controls_coverage, &ea_cmd_cel_eval,        &ea_cmd_evidence_verify,
-    &ea_cmd_evidence_export, &ea_cmd_webhook_render, &ea_cmd_sinks_list,     &cmd_completion,         &cmd_man,
-    &cmd_version,         NULL,
+    &ea_cmd_run,
+    &ea_cmd_scan,
+    &ea_cmd_review,
+    &ea_cmd_controls_list,
+    &ea_cmd_controls_show,
+    &ea_cmd_controls_lint,
+    &ea_cmd_controls_test,
+    &ea_cmd_controls_coverage,
+    &ea_cmd_cel_eval,
+    &ea_cmd_evidence_verify,
+    &ea_cmd_evidence_export,
+    &ea_cmd_webhook_render,
+    &ea_cmd_sinks_list,
+    &ea_cmd_config_check,
+    &ea_cmd_config_doc,
+    &ea_cmd_spool_init,
+    &cmd_completion,
+    &cmd_man,
+    &cmd_version,
+    NULL,
 };
 
 static int flush_out(struct ea_buf *b)
