@@ -111,3 +111,8 @@ bench:
 IMAGE ?= eucs-agent:$(VERSION)
 image:
 	docker build -t $(IMAGE) .
+# helm comes from tests/cluster (make e2e builds it once), or from HELM=
+HELM ?= $(firstword $(wildcard $(BUILD)/cluster/bin/helm) $(shell command -v helm 2>/dev/null))
+chart:
+	@test -n "$(HELM)" || { echo "helm is not there: make e2e builds it, or say HELM=/path/to/helm" >&2; exit 1; }
+	tests/lib/render-chart.sh $(HELM) manifests/eucs-agent.yaml
