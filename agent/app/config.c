@@ -23,17 +23,6 @@ static const struct option options[] = {
 #undef X
 };
 
-static bool is_choice(const char *choices, struct ea_str v)
-{
-    struct ea_str rest = ea_str(choices);
-
-    while (rest.p) {
-        if (ea_str_eq(ea_str_cut(rest, '|', &rest), v))
-            return true;
-    }
-    return false;
-}
-
 /* Scalars as the file or the default spells them. */
 static int set_text(struct ea_config *c, const struct option *o, struct ea_str text, struct ea_err *err)
 {
@@ -42,7 +31,7 @@ static int set_text(struct ea_config *c, const struct option *o, struct ea_str t
 
     switch (o->kind) {
     case STR:
-        if (o->choices && !is_choice(o->choices, text))
+        if (o->choices && !ea_str_is_one_of(text, o->choices))
             return ea_fail(err, -EINVAL, "%s is %s, not '%.*s'", o->path, o->choices, EA_STRF(text));
         *(const char **)at = ea_arena_str(&c->arena, text).p;
         break;

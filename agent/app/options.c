@@ -39,22 +39,11 @@ static struct given *given_of(const struct ea_args *a, const char *name)
     return NULL;
 }
 
-static bool is_choice(const char *choices, struct ea_str v)
-{
-    struct ea_str rest = ea_str(choices);
-
-    while (rest.p) {
-        if (ea_str_eq(ea_str_cut(rest, '|', &rest), v))
-            return true;
-    }
-    return false;
-}
-
 static int take(struct ea_args *a, const struct ea_opt *o, struct ea_str value, struct ea_err *err)
 {
     struct given *g = given_of(a, o->name);
 
-    if (o->choices && !is_choice(o->choices, value))
+    if (o->choices && !ea_str_is_one_of(value, o->choices))
         return ea_fail(err, -EINVAL, "--%s takes %s, not '%.*s'", o->name, o->choices, EA_STRF(value));
     if (g && o->kind != EA_OPT_LIST)
         return ea_fail(err, -EINVAL, "--%s is given twice", o->name);

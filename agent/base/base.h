@@ -74,6 +74,8 @@ ptrdiff_t ea_str_find(struct ea_str s, struct ea_str needle);
 struct ea_str ea_str_trim(struct ea_str s);
 /* Splits off the part before `sep`; *rest becomes what follows (empty, p NULL when sep is absent). */
 struct ea_str ea_str_cut(struct ea_str s, char sep, struct ea_str *rest);
+/* True when s is one of the words of "a|b|c". */
+bool ea_str_is_one_of(struct ea_str s, const char *choices);
 /* Decimal integer, the whole string, optional '-'. 0, -EINVAL, -ERANGE. */
 EA_MUST_CHECK int ea_str_to_i64(struct ea_str s, int64_t *ret);
 EA_MUST_CHECK int ea_str_to_u64(struct ea_str s, uint64_t *ret);

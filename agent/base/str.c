@@ -64,6 +64,17 @@ struct ea_str ea_str_cut(struct ea_str s, char sep, struct ea_str *rest)
     return (struct ea_str){s.p, n};
 }
 
+bool ea_str_is_one_of(struct ea_str s, const char *choices)
+{
+    struct ea_str rest = ea_str(choices);
+
+    while (rest.p) {
+        if (ea_str_eq(ea_str_cut(rest, '|', &rest), s))
+            return true;
+    }
+    return false;
+}
+
 int ea_str_to_u64(struct ea_str s, uint64_t *ret)
 {
     uint64_t v = 0;
