@@ -30,6 +30,7 @@ struct ea_subject {
     const struct ea_val *namespace_object; /* NULL = not known: readers are unknown (missing-context) when namespaced */
     const struct ea_val *context; /* map of named facts, or NULL */
     struct ea_str namespace_, name; /* as shown; name empty with generateName */
+    const struct ea_val *node;   /* facts of the node for node controls; NULL: they are unknown (not-observable) */
 };
 
 /* Answers joins and names; app/ passes the informer store, tests an array. All values live in the given arena or longer. */
@@ -90,6 +91,13 @@ EA_MUST_CHECK int ea_judge(const struct ea_ruleset *rs, const struct ea_subject 
 /* One control only, whatever its level and rules say (repair rule, cases). */
 EA_MUST_CHECK int ea_judge_one(const struct ea_ruleset *rs, const struct ea_control *c, const struct ea_subject *s,
                                const struct ea_judge_opts *o, struct ea_arena *a, struct ea_finding *ret, struct ea_err *err);
+
+/* True when this finding alone denies a request: `fail` whose action and the enforcement are both deny; `unknown` only with
+ * failurePolicy Fail on a deny control, or when the cost limit was hit on a deny control (padding must not buy admission).
+ * not-configured never denies; an exempted failure neither. */
+bool ea_finding_denies(const struct ea_finding *f, enum ea_action enforcement);
+/* The level that counts for an object: the floor, or the namespace's label eucs-agent.io/level when that is higher. */
+enum ea_level ea_effective_level(enum ea_level floor, bool namespaced, const struct ea_val *namespace_object);
 
 /* ---- the repair rule (a failure that was there before does not deny) ---- */
 

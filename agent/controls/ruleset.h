@@ -39,6 +39,8 @@ struct ea_match_rule {
     struct ea_str group, version, resource, subresource; /* "*" possible; subresource "" = none */
     unsigned ops;                                        /* EA_OP_… bits */
     bool exclude;
+    char scope;                                          /* 'N' namespaced only, 'C' cluster-scoped only, 0 = any */
+    const struct ea_val *names;                          /* resourceNames: list of strings, NULL = any */
 };
 
 struct ea_validation {
@@ -70,6 +72,7 @@ struct ea_control {
     const struct ea_match_rule *rules;
     unsigned n_rules;
     bool node;               /* match: {node: true} */
+    /* Directly or through a variable. reads_request: something that only a real request has (userInfo); the rest can be made up. */
     bool needs_context, reads_old, reads_request, reads_namespace, reads_params, reads_now, reads_level, reads_authorizer;
     bool missing_param;      /* a required param is not set: unknown (not-configured) */
     struct ea_val params;    /* defaults with the configuration's values over them */
@@ -82,6 +85,9 @@ struct ea_control {
     unsigned n_validations;
     struct ea_val document;  /* the whole control file */
     const char *compile_error; /* NULL, or "file:line: …" */
+    bool exact;              /* matchPolicy: Exact (rule versions count); else Equivalent: versions are ignored */
+    const struct ea_val *namespace_selector, *object_selector; /* LabelSelector or NULL = any */
+    const struct ea_control_priv *priv; /* of this room */
 };
 
 struct ea_requirement { struct ea_str id, control, category, gist; enum ea_level level; bool automated; };
@@ -95,7 +101,7 @@ struct ea_ruleset {
     const struct ea_control *controls; /* sorted by id */
     unsigned n_controls;
     struct ea_catalogue catalogue;
-    char sha256[65];                   /* over the files' bytes in path order; filled by the caller through ea_ruleset_set_digest */
+    char sha256[65];                   /* hex, over the files' bytes in path order; filled by the caller through ea_ruleset_set_digest */
     unsigned n_compile_errors;
     struct ea_ruleset_priv *priv;      /* dispatch by (group, resource, subresource, operation), arena, references */
 };
@@ -128,6 +134,8 @@ const struct ea_control *ea_control_find(const struct ea_ruleset *r, struct ea_s
 const struct ea_requirement *ea_requirement_find(const struct ea_catalogue *c, struct ea_str id);
 /* All files' bytes in path order, for the digest (controls/ has no hash function). Calls feed for every file. */
 void ea_ruleset_files(const struct ea_ruleset *r, void (*feed)(void *arg, struct ea_str path, struct ea_str bytes), void *arg);
+/* hex: 64 digits, the SHA-256 of what ea_ruleset_files feeds. Before the set is shared. */
+void ea_ruleset_set_digest(struct ea_ruleset *r, const char hex[65]);
 
 /* ---- offline names: kind -> resource for what needs no discovery ---- */
 
@@ -135,5 +143,11 @@ struct ea_gvr { struct ea_str group, version, resource, subresource, kind; bool 
 /* By apiVersion and kind of a manifest; older served versions answer with today's (matchPolicy: Equivalent offline).
  * false = unknown kind (a custom resource): the caller pluralises or asks discovery. */
 bool ea_builtin_kind(struct ea_str api_version, struct ea_str kind, struct ea_gvr *ret);
+/* The same, and the kinds of the catalogue (custom resources of known tools). Strings live as long as the set. */
+bool ea_ruleset_kind(const struct ea_ruleset *r, struct ea_str api_version, struct ea_str kind, struct ea_gvr *ret);
+/* True when some control's rules name this resource, whatever the operation and the level. */
+bool ea_ruleset_asks_for(const struct ea_ruleset *r, const struct ea_gvr *gvr);
+/* "apps/v1" -> group "apps", version "v1"; "v1" -> "", "v1". */
+void ea_api_version_split(struct ea_str api_version, struct ea_str *ret_group, struct ea_str *ret_version);
 
 #endif
