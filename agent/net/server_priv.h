@@ -73,7 +73,7 @@ struct worker {
     struct lws *listen_wsi;
     int listen_fd;
     bool accept_paused;
-    SSL_CTX *ssl;
+    SSL_CTX *ssl, *no_client;
     struct file_stamp stamps[3]; /* certificate, key, client CA as last tried */
     struct ea_arena arena;
     struct ea_request *conns;    /* newest first */
@@ -123,6 +123,7 @@ void net_request_set_state(struct ea_request *rq, enum conn_state st);
 void net_request_done(struct ea_request *rq);
 
 /* tls.c */
+int net_tls_probe(struct worker *w, struct ea_err *err);
 int net_tls_setup(struct worker *w, SSL_CTX *ctx, struct ea_err *err);
 void net_tls_check(struct worker *w);
 void net_tls_client_name(struct ea_request *rq);

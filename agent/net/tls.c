@@ -136,6 +136,17 @@ static bool files_changed(struct worker *w)
     return a || b || c;
 }
 
+/* libwebsockets leaks a virtual host that it could not finish, so what can be wrong is found before there is one. */
+int net_tls_probe(struct worker *w, struct ea_err *err)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    int rc = ctx ? net_tls_setup(w, ctx, err) : ea_fail(err, -ENOMEM, "server %s: %s", w->s->o.name, ssl_reason());
+
+    w->ssl = NULL;
+    SSL_CTX_free(ctx);
+    return rc;
+}
+
 int net_tls_setup(struct worker *w, SSL_CTX *ctx, struct ea_err *err)
 {
     int rc;
@@ -144,6 +155,8 @@ int net_tls_setup(struct worker *w, SSL_CTX *ctx, struct ea_err *err)
         !SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"))
         return ea_fail(err, -EINVAL, "server %s: TLS settings: %s", w->s->o.name, ssl_reason());
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* The library's own would look for other virtual hosts by an index that a second context has changed. */
+    SSL_CTX_set_tlsext_servername_callback(ctx, NULL);
     (void)files_changed(w);
     rc = install_pair(w, ctx, err);
     if (rc == 0)

@@ -328,6 +328,9 @@ static int make_context(struct worker *w, struct ea_err *err)
     info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
     if (o->tls)
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+    /* Without one of ours, every virtual host loads the system's authorities for clients that it never has: 700 KB each, and leaked when
+     * there are two contexts. */
+    info.provided_client_ssl_ctx = w->no_client;
     info.alpn = "http/1.1";
     info.pt_serv_buf_size = 32768;
     info.max_http_header_data = EA_MAX_HTTP_HEAD;
@@ -361,7 +364,10 @@ int net_worker_init(struct worker *w, struct ea_server *s, unsigned index, int l
     ea_arena_init(&w->arena, s->o.arena_cap, 256u << 10);
     if (err)
         err->code = 0;
-    rc = make_context(w, err);
+    rc = s->o.tls ? net_tls_probe(w, err) : 0;
+    w->no_client = s->o.tls ? SSL_CTX_new(TLS_client_method()) : NULL;
+    if (rc == 0)
+        rc = make_context(w, err);
     if (rc) {
         close(listen_fd);
         return rc;
@@ -394,6 +400,7 @@ void net_worker_done(struct worker *w)
         return;
     if (w->context)
         lws_context_destroy(w->context);
+    SSL_CTX_free(w->no_client);
     while (w->conns)
         net_conn_free(w->conns);
     for (struct reply *r = w->replies; r; r = next) {
