@@ -116,3 +116,6 @@ HELM ?= $(firstword $(wildcard $(BUILD)/cluster/bin/helm) $(shell command -v hel
 chart:
 	@test -n "$(HELM)" || { echo "helm is not there: make e2e builds it, or say HELM=/path/to/helm" >&2; exit 1; }
 	tests/lib/render-chart.sh $(HELM) manifests/eucs-agent.yaml
+.PHONY: image-test
+image-test:
+	@tests/e2e/image.sh
