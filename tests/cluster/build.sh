@@ -8,8 +8,8 @@
 # of everything that they are made from, so another clone does not build them again.
 set -eu
 
-here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
-root=$(CDPATH= cd -- "$here/../.." && pwd)
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(CDPATH='' cd -- "$here/../.." && pwd)
 link=${1:-$root/build/cluster/bin}
 cache=${EUCS_CLUSTER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/eucs-agent/cluster}
 need_major=1
@@ -56,7 +56,7 @@ version_of() {
 build() {
     started=$(date +%s)
     say "building $2 ..."
-    (cd "$here/$1" && CGO_ENABLED=0 GOFLAGS= go build -p 2 -mod=readonly -buildvcs=false \
+    (cd "$here/$1" && CGO_ENABLED=0 GOFLAGS='' go build -p 2 -mod=readonly -buildvcs=false \
         -trimpath -ldflags "-s -w $4" -o "$work/$2" "$3") || die "$2 did not build"
     say "built $2 in $(($(date +%s) - started)) s"
 }
@@ -91,6 +91,8 @@ if [ ! -d "$bin" ]; then
     # Another build may have finished first; its folder is as good as ours.
     mv -T "$work" "$bin" 2>/dev/null || [ -d "$bin" ]
 fi
+touch "$bin"
+find "$cache" -mindepth 1 -maxdepth 1 -type d -mtime +30 -exec rm -rf {} + # not used for a month
 mkdir -p "$(dirname "$link")"
 ln -sfn "$bin" "$link"
 echo "$bin"

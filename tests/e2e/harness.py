@@ -111,48 +111,79 @@ class Agent:
     Ports and folder stay the same over restarts, as those of a DaemonSet pod on its node do.
     """
 
-    def __init__(self, kubeconfig=None, enforcement="deny", level="high", **settings):
+    def __init__(self, kubeconfig=None, enforcement="deny", level="high", owner=None,
+                 settings=None):
+        """`owner`: ClusterRole that the webhook configuration goes with; `settings`: more of them,
+        by dotted path."""
         w = world()
         self.folder = w.agent_folder()
         os.makedirs(self.folder)
-        self.kubeconfig = kubeconfig or w.cluster.admin_kubeconfig
         self.webhook_port, self.web_port, self.health_port = (free_port() for _ in range(3))
-        self.spool = os.path.join(self.folder, "evidence")
-        self.sink_file = os.path.join(self.folder, "events.jsonl")
-        self.config = os.path.join(self.folder, "config.yaml")
-        self._enforcement, self._level, self._settings = enforcement, level, settings
+        self.spool = self.path("evidence")
+        self.sink_file = self.path("events.jsonl")
+        self.config = self.path("config.yaml")
+        self.token = os.urandom(16).hex()
+        with open(self.path("web.token"), "w", encoding="ascii") as f:
+            f.write(self.token)
+        self.pod_name = os.path.basename(self.folder)
+        self._make_pod()
+        self.settings = {
+            "source.kind": "kubernetes",
+            "source.kubeconfig": kubeconfig or w.cluster.admin_kubeconfig,
+            "enforcement": enforcement,
+            "level": level,
+            "evidence.dir": self.spool,
+            "webhook.address": "127.0.0.1",
+            "webhook.port": self.webhook_port,
+            "webhook.url": f"https://127.0.0.1:{self.webhook_port}",
+            "webhook.name": WEBHOOK_CONFIGURATION,
+            "web.address": "127.0.0.1",
+            "web.port": self.web_port,
+            "web.tokenFile": self.path("web.token"),
+            "health.address": "127.0.0.1",
+            "health.port": self.health_port,
+            "seats.count": 1,
+            "seats.namespace": RELEASE_NAMESPACE,
+            "pod.name": self.pod_name,
+            "node.name": NODE,
+            "sinks": [{"name": "events", "type": "file", "path": self.sink_file}],
+        }
+        if owner:
+            self.settings["webhook.ownerClusterRole"] = owner
+        self.settings.update(settings or {})
         self.write_config()
         self.process = Process("eucs-agent", [AGENT, "run", "--config", self.config],
-                               os.path.join(self.folder, "agent.log"), self._environment())
+                               self.path("agent.log"), self._environment())
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _make_pod(self):
+        """The Pod that this process stands for: a seat labels its own Pod."""
+        api = cluster().api()
+        wait_for("ServiceAccount", lambda: api.find(
+            f"/api/v1/namespaces/{RELEASE_NAMESPACE}/serviceaccounts/default"))
+        create(api, pod(RELEASE_NAMESPACE, self.pod_name))
+        api.close()
 
     @staticmethod
     def _environment():
-        env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "NODE_NAME": NODE}
+        env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"):
             if name in os.environ:
                 env[name] = os.environ[name]
         return env
 
     def write_config(self):
-        settings = {
-            "source": {"kind": "kubernetes", "kubeconfig": self.kubeconfig},
-            "node": {"name": NODE},
-            "namespace": RELEASE_NAMESPACE,
-            "seats": 1,
-            "enforcement": self._enforcement,
-            "level": self._level,
-            "admission": {
-                "listen": f"127.0.0.1:{self.webhook_port}",
-                "url": f"https://127.0.0.1:{self.webhook_port}",
-            },
-            "web": {"listen": f"127.0.0.1:{self.web_port}"},
-            "health": {"listen": f"127.0.0.1:{self.health_port}"},
-            "evidence": {"dir": self.spool},
-            "sinks": [{"name": "events", "type": "file", "path": self.sink_file}],
-        }
-        settings.update(self._settings)
+        tree = {}
+        for dotted, value in self.settings.items():
+            *parents, last = dotted.split(".")
+            at = tree
+            for step in parents:
+                at = at.setdefault(step, {})
+            at[last] = value
         with open(self.config, "w", encoding="utf-8") as f:
-            json.dump(settings, f, indent=2)  # JSON is YAML
+            json.dump(tree, f, indent=2)  # JSON is YAML
 
     # Life ------------------------------------------------------------------------------------
 
@@ -240,7 +271,8 @@ class Agent:
 
     def metric(self, name):
         """Sum over all label sets of one metric."""
-        text = self.fetch(self.web_port, "/metrics")[1]
+        text = self.fetch(self.web_port, "/metrics", headers={
+            "Authorization": "Bearer " + self.token})[1]
         found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+-]+)", text, re.M)
         return sum(float(v) for v in found)
 
@@ -391,6 +423,9 @@ def workload(kind, namespace, name, spec=None, replicas=1):
     body = {"selector": {"matchLabels": labels}, "template": template}
     if kind != "DaemonSet":
         body["replicas"] = replicas
+    if kind == "Deployment":
+        # No Pod ever becomes ready here, and a rolling update would wait for that.
+        body["strategy"] = {"type": "Recreate"}
     if kind == "StatefulSet":
         body["serviceName"] = name
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": meta, "spec": body}

@@ -28,8 +28,9 @@ def build_tool():
 
 def number(token):
     """A JSON number as the API server reads it: an integer when it looks like one and fits."""
-    value = int(token) if re.fullmatch(r"-?\d+", token) else None
-    return ("int", value) if value in INT64 else ("float", float(token))
+    if re.fullmatch(r"-?\d+", token) and int(token) in INT64:
+        return "int", int(token)
+    return "float", float(token)
 
 
 def decode(line):
