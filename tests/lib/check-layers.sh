@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every include of a room is listed in agent/LAYERS: prints each wrong one and fails.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 bad=0
 while IFS= read -r line; do
     file=${line%%:*}

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Files <= 800 lines, functions <= 80 lines, complexity <= 15, unless named with a reason in tests/lib/sizes.allow. Banned functions.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 bad=0
 allowed() { grep -qE "^$1 " tests/lib/sizes.allow; }
 while read -r n f; do

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Writes the chart with its defaults as plain manifests: render-chart.sh HELM [OUT]. Without OUT the result goes to stdout.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 helm=$1
 {
     echo "# The chart helm/eucs-agent with its defaults, rendered by \`make chart\`. Change the chart, not this file."

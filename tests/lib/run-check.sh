@@ -1,7 +1,7 @@
 #!/bin/bash
 # make check: every gate, then the unit tests of the threaded rooms under TSan; one total line at the end.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 build=$1
 passed=0 failed=0
 gate() {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every fuzz target of $1/bin for FUZZ_SECONDS on a copy of its seeds; a finding is kept in $1/crashes and fails the run.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 dir=$1
 seconds=${FUZZ_SECONDS:-20}
 passed=0 failed=0

@@ -2,7 +2,7 @@
 # Runs every tests/integration/test_* against the binary in EUCS_AGENT. Each prints 'ok NAME' or 'FAILED NAME' lines (or one
 # 'N passed, N failed' line) and exits non-zero on a failure.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 : "${EUCS_AGENT:?path of the binary}"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-strict_string_checks=1:detect_stack_use_after_return=1:check_initialization_order=1}"
 export UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}"
@@ -21,7 +21,7 @@ for t in tests/integration/test_*; do
     p=$(grep -c '^ok ' "$out") f=$(grep -c '^FAILED ' "$out")
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$out" | tail -1)
     if [ -n "$line" ]; then
-        p=${line%% *} f=$(sed 's/.*, \([0-9]*\) failed/\1/' <<<"$line")
+        p=${line%% *} f=${line#*, } f=${f%% *}
     fi
     # a test that ran nothing, or died without saying what failed, has failed
     if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi

@@ -1,7 +1,7 @@
 #!/bin/bash
 # make test: unit tests, control cases and integration tests; one total line at the end.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 build=$1
 passed=0 failed=0
 log=$(mktemp)
@@ -16,7 +16,7 @@ step() {
     rc=${PIPESTATUS[0]}
     line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$log" | tail -1)
     if [ -n "$line" ]; then
-        p=${line%% *} f=$(sed 's/.*, \([0-9]*\) failed/\1/' <<<"$line")
+        p=${line%% *} f=${line#*, } f=${f%% *}
         [ "$rc" -ne 0 ] && [ "$f" -eq 0 ] && f=1
     else
         p=$((rc == 0)) f=$((rc != 0))
