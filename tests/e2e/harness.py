@@ -27,7 +27,7 @@ AGENT = os.environ.get("EUCS_AGENT", os.path.join(BUILD, "eucs-agent"))
 BIN = os.path.realpath(os.environ.get("EUCS_CLUSTER_BIN", os.path.join(BUILD, "cluster", "bin")))
 CHART = os.path.join(ROOT, "helm", "eucs-agent")
 SAMPLES = os.path.join(ROOT, "manifests", "samples")
-RELEASE_NAMESPACE = "eucs-system"
+RELEASE_NAMESPACE = "eucs-agent"
 WEBHOOK_CONFIGURATION = "eucs-agent"
 NODE = "node-a"
 NAMESPACES = 90  # made before the first agent starts; a test takes one or two
@@ -111,10 +111,10 @@ class Agent:
     Ports and folder stay the same over restarts, as those of a DaemonSet pod on its node do.
     """
 
-    def __init__(self, kubeconfig=None, enforcement="deny", level="high", owner=None,
+    def __init__(self, kubeconfig=None, enforcement="deny", level="high", base=None,
                  settings=None):
-        """`owner`: ClusterRole that the webhook configuration goes with; `settings`: more of them,
-        by dotted path."""
+        """`base`: a configuration document to start from, in place of `enforcement` and `level`;
+        `settings`: more of them, by dotted path."""
         w = world()
         self.folder = w.agent_folder()
         os.makedirs(self.folder)
@@ -130,8 +130,6 @@ class Agent:
         self.settings = {
             "source.kind": "kubernetes",
             "source.kubeconfig": kubeconfig or w.cluster.admin_kubeconfig,
-            "enforcement": enforcement,
-            "level": level,
             "evidence.dir": self.spool,
             "webhook.address": "127.0.0.1",
             "webhook.port": self.webhook_port,
@@ -148,9 +146,8 @@ class Agent:
             "node.name": NODE,
             "sinks": [{"name": "events", "type": "file", "path": self.sink_file}],
         }
-        if owner:
-            self.settings["webhook.ownerClusterRole"] = owner
         self.settings.update(settings or {})
+        self.base = base or {"enforcement": enforcement, "level": level}
         self.write_config()
         self.process = Process("eucs-agent", [AGENT, "run", "--config", self.config],
                                self.path("agent.log"), self._environment())
@@ -175,7 +172,7 @@ class Agent:
         return env
 
     def write_config(self):
-        tree = {}
+        tree = copy.deepcopy(self.base)
         for dotted, value in self.settings.items():
             *parents, last = dotted.split(".")
             at = tree
@@ -240,7 +237,7 @@ class Agent:
     def export(self):
         """`evidence export` into a new folder; returns the folders of its epochs, sorted."""
         out = tempfile.mkdtemp(prefix="export-", dir=self.folder)
-        done = run_agent("evidence", "export", "--spool", self.spool, "--out", out)
+        done = run_agent("evidence", "export", "--log", self.spool, "--out", out)
         if done.returncode:
             raise AssertionError(f"evidence export: {done.stderr}")
         found = [os.path.join(out, n) for n in os.listdir(out)]

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 
-from harness import (BIN, ROOT, AgentCase, bad_pod_spec, create, deployment, evlog, good_container,
+from harness import (BIN, RELEASE_NAMESPACE, ROOT, AgentCase, bad_pod_spec, create, deployment, evlog, good_container,
                      good_pod_spec, path_of, pod, wait_for, workload)
 
 
@@ -85,7 +85,7 @@ class Answers(AgentCase):
         self.assertTrue(name.startswith("made-"))
 
     def test_excluded_namespaces_are_left_alone(self):
-        for namespace in ("kube-system", "kube-public", "kube-node-lease", "eucs-system"):
+        for namespace in ("kube-system", "kube-public", "kube-node-lease", RELEASE_NAMESPACE):
             with self.subTest(namespace):
                 wait_for("ServiceAccount", lambda n=namespace: self.api.find(
                     f"/api/v1/namespaces/{n}/serviceaccounts/default"))

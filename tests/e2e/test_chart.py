@@ -1,7 +1,6 @@
 """The chart: helm lints and renders it, the real API server accepts every object, and the webhook
 configuration goes with the release."""
 
-import glob
 import json
 import os
 import subprocess
@@ -32,11 +31,6 @@ def objects(text):
     return [o for o in map(json.loads, done.stdout.splitlines()) if o]
 
 
-def key(obj):
-    meta = obj["metadata"]
-    return obj["kind"], meta.get("namespace", ""), meta["name"]
-
-
 class Rendering(unittest.TestCase):
     def render(self, *flags):
         return objects(helm("template", RELEASE, CHART, "-n", RELEASE_NAMESPACE, *flags).stdout)
@@ -53,16 +47,18 @@ class Rendering(unittest.TestCase):
         self.assertIn("enforcement", done.stderr)
 
     def test_manifests_are_the_rendered_chart(self):
-        rendered = {key(o): o for o in self.render()}
-        written = {}
-        for path in glob.glob(os.path.join(ROOT, "manifests", "*.yaml")):
-            with open(path, encoding="utf-8") as f:
-                written.update({key(o): o for o in objects(f.read())})
-        missing = set(rendered) - set(written)
-        self.assertEqual(missing, set())
-        for name, obj in rendered.items():
-            with self.subTest(name):
-                self.assertEqual(written[name], obj)
+        script = os.path.join(ROOT, "tests", "lib", "render-chart.sh")
+        done = subprocess.run([script, os.path.join(BIN, "helm")], cwd=ROOT, text=True, check=True,
+                              capture_output=True)
+        with open(os.path.join(ROOT, "manifests", "eucs-agent.yaml"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), done.stdout, "run `make chart`")
+
+    def test_the_api_server_accepts_the_plain_manifests(self):
+        done = cluster().kubectl("apply", "--server-side", "--dry-run=server",
+                                 "--validate=strict", "-f", os.path.join(
+                                     ROOT, "manifests", "eucs-agent.yaml"))
+        self.assertEqual(done.code, 0, str(done))
+        self.assertNotIn("Warning", done.err)
 
     def test_the_api_server_accepts_every_object(self):
         text = helm("template", RELEASE, CHART, "-n", RELEASE_NAMESPACE).stdout
@@ -102,45 +98,69 @@ class Release(unittest.TestCase):
         self.addCleanup(forget_webhooks)
         self.addCleanup(helm, "uninstall", RELEASE, "-n", RELEASE_NAMESPACE, check=False)
 
+    def manifest(self):
+        return objects(helm("get", "manifest", RELEASE, "-n", RELEASE_NAMESPACE).stdout)
+
+    def chart_config(self):
+        """The configuration that the release's pods read."""
+        config = next(o for o in self.manifest() if o["kind"] == "ConfigMap")
+        return objects(config["data"]["config.yaml"])[0]
+
     def agent(self):
-        """The agent under the chart's ServiceAccount and rights, as its pods would run."""
-        names = {o["kind"]: o["metadata"]["name"] for o in objects(helm(
-            "get", "manifest", RELEASE, "-n", RELEASE_NAMESPACE).stdout)}
-        token = cluster().token(names["ServiceAccount"], RELEASE_NAMESPACE)
+        """The agent with the chart's configuration, ServiceAccount and rights, as in its pods."""
+        account = next(o["metadata"]["name"] for o in self.manifest()
+                       if o["kind"] == "ServiceAccount")
+        token = cluster().token(account, RELEASE_NAMESPACE)
         agent = Agent(kubeconfig=cluster().kubeconfig_token("release", token),
-                      owner=names["ClusterRole"])
+                      base=self.chart_config())
         self.addCleanup(agent.stop)
         return agent
+
+    def roll(self, agent):
+        """What the DaemonSet does when its ConfigMap changed."""
+        agent.base = self.chart_config()
+        agent.write_config()
+        agent.restart()
 
     def test_life_of_a_release(self):
         create(self.api, pod(self.ns, "older", bad_pod_spec()))
         helm("install", RELEASE, CHART, "-n", RELEASE_NAMESPACE)
         self.assertIsNone(self.api.find(f"{WEBHOOKS}/{WEBHOOK_CONFIGURATION}"))
         agent = self.agent().start()
-        self.assert_works("installed")
+        wait_for("a warning when installed", lambda: self.probe() == "warned", 30)
         agent.wait_assessment(self.ns, "older", "pod-privileged", "fail")
+
+        helm("upgrade", RELEASE, CHART, "-n", RELEASE_NAMESPACE, "--set", "enforcement=deny")
+        self.roll(agent)
+        wait_for("a denial when upgraded", lambda: self.probe() == "denied", 30)
+        helm("rollback", RELEASE, "1", "-n", RELEASE_NAMESPACE)
+        self.roll(agent)
+        wait_for("a warning when rolled back", lambda: self.probe() == "warned", 30)
         self.assertNotIn("forbidden", agent.log().lower())
 
-        helm("upgrade", RELEASE, CHART, "-n", RELEASE_NAMESPACE, "--set", "enforcement=warn")
-        self.assert_works("upgraded")
-        helm("rollback", RELEASE, "1", "-n", RELEASE_NAMESPACE)
-        self.assert_works("rolled back")
-
-        owner = self.api.get(f"{WEBHOOKS}/{WEBHOOK_CONFIGURATION}")["metadata"]["ownerReferences"]
-        self.assertEqual([o["kind"] for o in owner], ["ClusterRole"])
+        meta = self.api.get(f"{WEBHOOKS}/{WEBHOOK_CONFIGURATION}")["metadata"]
+        self.assertEqual([o["kind"] for o in meta["ownerReferences"]], ["ClusterRole"])
         agent.stop()
         helm("uninstall", RELEASE, "-n", RELEASE_NAMESPACE)
         wait_for("removal of the configuration", lambda: self.api.find(
             f"{WEBHOOKS}/{WEBHOOK_CONFIGURATION}") is None, 60)
-        create(self.api, pod(self.ns, "free", bad_pod_spec()))
+        self.assertEqual(self.probe(), "admitted")
 
-    def assert_works(self, step):
-        """A bad Pod is denied, by a dry run that leaves nothing."""
-        def denied():
-            try:
-                self.api.create(f"/api/v1/namespaces/{self.ns}/pods?dryRun=All",
-                                pod(self.ns, "probe", bad_pod_spec()))
-            except ApiError as e:
-                return e.code == 403 and "pod-privileged" in str(e)
-            return False
-        wait_for(f"a denial when {step}", denied, 30)
+    def test_uninstalling_under_a_running_agent(self):
+        helm("install", RELEASE, CHART, "-n", RELEASE_NAMESPACE, "--set", "enforcement=deny")
+        agent = self.agent().start()
+        wait_for("a denial", lambda: self.probe() == "denied", 30)
+        agent.kill()  # its pod goes with the release; it may have no time for anything
+        helm("uninstall", RELEASE, "-n", RELEASE_NAMESPACE)
+        wait_for("removal of the configuration", lambda: self.api.find(
+            f"{WEBHOOKS}/{WEBHOOK_CONFIGURATION}") is None, 60)
+        self.assertEqual(self.probe(), "admitted")
+
+    def probe(self):
+        """What becomes of a bad Pod, by a dry run that leaves nothing."""
+        try:
+            self.api.create(f"/api/v1/namespaces/{self.ns}/pods?dryRun=All",
+                            pod(self.ns, "probe", bad_pod_spec()))
+        except ApiError as e:
+            return "denied" if e.code == 403 and "pod-privileged" in str(e) else str(e)
+        return "warned" if "pod-privileged" in " ".join(self.api.warnings) else "admitted"
