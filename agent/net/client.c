@@ -87,6 +87,23 @@ static size_t on_write(char *p, size_t size, size_t n, void *arg)
     return h->failed ? 0 : n;
 }
 
+/* The head is told when it is complete: a stream may stay without a byte of body for long. */
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+    struct ea_http *h = arg;
+    long status = 0;
+
+    n *= size;
+    h->last_byte = ea_mono_now();
+    if (!h->stream || n > 2 || (p[0] != '\r' && p[0] != '\n'))
+        return n;
+    (void)curl_easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (status < 200)
+        return n; /* 1xx: another head follows */
+    h->failed = tell_status(h);
+    return h->failed ? 0 : n;
+}
+
 /* ---- making ---- */
 
 /* "https://host:1234/x" -> where the host ends and the path begins. */
@@ -201,7 +218,9 @@ int ea_http_new(const struct ea_http_opts *o, struct ea_http **ret, struct ea_er
     (void)curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPINTVL, 10L);
     (void)curl_easy_setopt(h->easy, CURLOPT_SOCKOPTFUNCTION, on_socket);
     (void)curl_easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_write);
+    (void)curl_easy_setopt(h->easy, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(h->easy, CURLOPT_WRITEDATA, h);
+    (void)curl_easy_setopt(h->easy, CURLOPT_HEADERDATA, h);
     (void)curl_easy_setopt(h->easy, CURLOPT_USERAGENT, o->user_agent ? o->user_agent : "eucs-agent/" EA_VERSION);
     if (o->proxy)
         (void)curl_easy_setopt(h->easy, CURLOPT_PROXY, o->proxy);

@@ -43,8 +43,8 @@ struct ea_http_reply {
 EA_MUST_CHECK int ea_http_do(struct ea_http *h, const char *method, const char *path, const char *content_type, const char *accept,
                              struct ea_str body, struct ea_http_reply *ret, struct ea_err *err);
 
-/* A long GET: on_data gets pieces as they come; a return other than 0 ends the stream with that code. on_status is called once before the
- * first piece; tick every ~250 ms even when silent (a return other than 0 ends the stream). Blocks until the stream ends: 0 = end of stream. */
+/* A long GET: on_data gets pieces as they come; a return other than 0 ends the stream with that code. on_status is called once, when the
+ * answer's head is complete; tick every ~250 ms even when silent (a return other than 0 ends the stream). Blocks until the stream ends: 0 = end of stream. */
 struct ea_http_stream {
     int (*on_status)(void *arg, const struct ea_http_reply *head);
     int (*on_data)(void *arg, const char *p, size_t n);

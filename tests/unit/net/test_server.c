@@ -21,6 +21,13 @@
 #include "net/server.h"
 #include "certs.h"
 
+/* libc guards its time zone with a lock that the sanitizer does not see; libwebsockets asks for local time in each thread. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:tzset_internal\n";
+}
+
 static char dir[] = "/tmp/ea-net-XXXXXX";
 static struct test_ca ca, leaf, person;
 static struct ea_server *parked_server;
