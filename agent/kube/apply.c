@@ -170,13 +170,15 @@ int kube_apply_bytes(struct kube_watch *w, struct ea_str bytes)
 /* The value after "name": in the first bytes of an object, for the log. */
 static struct ea_str name_in(struct ea_str head)
 {
-    static const char key[] = "\"name\":\"";
+    static const char key[] = "\"name\":";
     const char *at = head.n ? memmem(head.p, head.n, key, sizeof(key) - 1) : NULL;
     const char *end;
 
     if (!at)
         return EA_STR_NULL;
-    at += sizeof(key) - 1;
+    at = memchr(at + sizeof(key) - 1, '"', (size_t)(head.p + head.n - at) - (sizeof(key) - 1));
+    if (!at++)
+        return EA_STR_NULL;
     end = memchr(at, '"', (size_t)(head.p + head.n - at));
     return end ? ea_strn(at, (size_t)(end - at)) : EA_STR_NULL;
 }

@@ -14,9 +14,9 @@
 struct ea_kube {
     struct ea_kube_config *config;
     struct ea_kube_creds *creds; /* the token of the next call */
-    struct ea_kube_creds *conn;  /* what the connections were made with, whose strings they borrow */
+    struct ea_kube_creds *conn;  /* what the connection was made with, whose strings it borrows */
     struct ea_kube_opts opts;
-    struct ea_http *http, *stream; /* a stream has no total time-out, so it is a client of its own */
+    struct ea_http *http;
     long status;
 };
 
@@ -48,8 +48,7 @@ int ea_kube_new(struct ea_kube_config *c, const struct ea_kube_opts *o, struct e
 static void disconnect(struct ea_kube *k)
 {
     ea_http_free(k->http);
-    ea_http_free(k->stream);
-    k->http = k->stream = NULL;
+    k->http = NULL;
     ea_kube_creds_unref(k->conn);
     k->conn = NULL;
 }
@@ -72,9 +71,8 @@ static int authorize(void *arg, struct ea_buf *b, struct ea_err *err)
 }
 
 /* Current credentials; a new connection when certificates changed. */
-static int ready(struct ea_kube *k, bool stream, struct ea_http **ret, struct ea_err *err)
+static int ready(struct ea_kube *k, struct ea_err *err)
 {
-    struct ea_http **slot = stream ? &k->stream : &k->http;
     struct ea_kube_creds *now = NULL;
     int rc = ea_kube_config_creds(k->config, &now, err);
 
@@ -86,20 +84,17 @@ static int ready(struct ea_kube *k, bool stream, struct ea_http **ret, struct ea
         disconnect(k);
     if (!k->conn)
         k->conn = ea_kube_creds_ref(now);
-    if (!*slot) {
+    if (!k->http) {
         struct ea_http_opts o = {.connect_ms = CONNECT_MS,
-                                 .total_ms = stream ? 0 : k->opts.total_ms,
+                                 .total_ms = k->opts.total_ms,
                                  .max_response = EA_MAX_API_REPLY,
                                  .user_agent = "eucs-agent/" EA_VERSION,
                                  .authorize = authorize,
                                  .authorize_arg = k};
 
         ea_kube_config_http(k->config, k->conn, &o);
-        rc = ea_http_new(&o, slot, err);
-        if (rc)
-            return rc;
+        return ea_http_new(&o, &k->http, err);
     }
-    *ret = *slot;
     return 0;
 }
 
@@ -161,13 +156,12 @@ int ea_kube_raw(struct ea_kube *k, const char *method, const char *path, const c
     bool again = false, renewed = false;
 
     for (unsigned t = 1;; t++) {
-        struct ea_http *h;
-        int rc = ready(k, false, &h, err);
+        int rc = ready(k, err);
 
         k->status = 0;
         if (rc)
             return rc;
-        rc = ea_http_do(h, method, path, content_type, "application/json", body, ret, err);
+        rc = ea_http_do(k->http, method, path, content_type, "application/json", body, ret, err);
         if (dropped(rc) && !again) {
             again = true;
             continue;
@@ -345,9 +339,8 @@ int ea_kube_stream(struct ea_kube *k, const char *path, const struct ea_http_str
 {
     struct stream_head h = {k, s};
     struct ea_http_stream inner = {head_status, head_data, head_tick, &h, s->idle_ms};
-    struct ea_http *c;
-    int rc = ready(k, true, &c, err);
+    int rc = ready(k, err);
 
     k->status = 0;
-    return rc ? rc : ea_http_stream(c, path, "application/json", &inner, err);
+    return rc ? rc : ea_http_stream(k->http, path, "application/json", &inner, err);
 }

@@ -121,6 +121,7 @@ struct stream {
     struct ea_buf body; /* of a refusal */
     long status;
     uint64_t retry_after_ms, values;
+    struct ea_err refusal; /* what an ERROR event said */
 };
 
 static int on_status(void *arg, const struct ea_http_reply *head)
@@ -195,9 +196,7 @@ static int on_event(void *arg, struct ea_str bytes)
         return 0;
     }
     if (ea_str_is(type, "ERROR")) {
-        rc = refused(w, object, &err);
-        set_error(w, err.text);
-        return rc;
+        return refused(w, object, &s->refusal);
     }
     kube_heard(w);
     s->values++;
@@ -284,6 +283,10 @@ static int do_watch(struct kube_watch *w, struct ea_err *err)
         rc = ea_kube_stream(w->kube, path.p, &hs, err);
     if (rc == 0 && s.status != 200)
         rc = refused_stream(&s, err);
+    if (rc && s.refusal.code && err)
+        *err = s.refusal;
+    else if (rc == -EINVAL)
+        (void)ea_fail(err, rc, "watch %s: the stream is not made of JSON objects", w->want.res.resource);
     w->retry_after_ms = s.retry_after_ms;
     /* a server that ends every watch at once must not be asked in a loop */
     if (rc == 0 && s.values == 0 && ea_mono_now() - start < 1000000)
