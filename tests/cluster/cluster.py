@@ -94,8 +94,8 @@ def wait_for(what, check, seconds=START_SECONDS, pause=0.1):
 
 
 def _die_with_parent():
-    """In the child: SIGTERM when the parent goes, so that a killed test run leaves nothing."""
-    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM)
+    """In the child: SIGKILL when the parent goes, so that a killed test run leaves nothing."""
+    ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
 
 
 class Process:

@@ -19,7 +19,7 @@ def make_key(path):
 
 
 class Authority:
-    """A certificate authority in `folder`: NAME.crt and NAME.key, and what it issued beside them."""
+    """A certificate authority: NAME.crt and NAME.key in `folder`, what it issued beside them."""
 
     def __init__(self, folder, name="ca"):
         self.folder = folder

@@ -185,7 +185,8 @@ def _check_signature(folder, text, signatures):
         raise Broken(f"{folder}: signature: {done.stderr.decode().strip()}")
 
 
-POSITION = re.compile(r"^(?P<node>[0-9a-f-]{36})-e(?P<epoch>\d+)-(?P<seq>\d+):(?P<leaf>[0-9a-f]{16})$")
+POSITION = re.compile(r"^(?P<node>[0-9a-f-]{36})-e(?P<epoch>\d+)-(?P<seq>\d+)"
+                      r":(?P<leaf>[0-9a-f]{16})$")
 
 
 def parse_position(text):

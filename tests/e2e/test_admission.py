@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 
-from harness import (BIN, RELEASE_NAMESPACE, ROOT, AgentCase, bad_pod_spec, create, deployment, evlog, good_container,
-                     good_pod_spec, path_of, pod, wait_for, workload)
+from harness import (BIN, RELEASE_NAMESPACE, ROOT, AgentCase, bad_pod_spec, create, deployment,
+                     evlog, good_container, good_pod_spec, path_of, pod, wait_for, workload)
 
 
 def remediation(group, control):
@@ -18,13 +18,15 @@ def remediation(group, control):
 class Answers(AgentCase):
     def test_privileged_deployment_is_denied_with_control_requirement_and_fix(self):
         done = self.apply(deployment(self.ns, "web", bad_pod_spec()))
-        self.assert_denied(done, "pod-privileged", "OPS-21.1B", remediation("pod", "pod-privileged"),
+        self.assert_denied(done, "pod-privileged", "OPS-21.1B",
+                           remediation("pod", "pod-privileged"),
                            "spec.template.spec.containers[1].securityContext.privileged")
         self.assertIsNone(self.api.find(path_of("Deployment", self.ns, "web")))
 
     def test_privileged_pod_is_denied_with_control_requirement_and_fix(self):
         done = self.apply(pod(self.ns, "web", bad_pod_spec()))
-        self.assert_denied(done, "pod-privileged", "OPS-21.1B", remediation("pod", "pod-privileged"),
+        self.assert_denied(done, "pod-privileged", "OPS-21.1B",
+                           remediation("pod", "pod-privileged"),
                            "spec.containers[1].securityContext.privileged")
         self.assertIsNone(self.api.find(path_of("Pod", self.ns, "web")))
 

@@ -5,8 +5,8 @@ import signal
 import unittest
 
 from harness import (Agent, AgentCase, bad_pod_spec, cluster, create, deployment, evlog,
-                     forget_webhooks, good_pod_spec, need_agent, path_of, pod, run_agent,
-                     running_agent, wait_for, workload, world)
+                     forget_webhooks, need_agent, path_of, pod, running_agent, wait_for,
+                     workload, world)
 
 
 class Verdicts(AgentCase):

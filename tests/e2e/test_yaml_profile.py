@@ -21,9 +21,9 @@ def build_tool():
     sources = [os.path.join(HERE, "yaml2json.c")]
     for room in ("base", "doc"):
         sources += sorted(glob.glob(os.path.join(ROOT, "agent", room, "*.c")))
-    subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-g", "-fsanitize=address,undefined",
-                    "-I" + os.path.join(ROOT, "agent"), "-o", TOOL, *sources,
-                    "-lyaml", "-lcjson", "-lpthread", "-lm"], check=True)
+    subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O1", "-g",
+                    "-fsanitize=address,undefined", "-I" + os.path.join(ROOT, "agent"),
+                    "-o", TOOL, *sources, "-lyaml", "-lcjson", "-lpthread", "-lm"], check=True)
 
 
 def number(token):
@@ -96,7 +96,7 @@ class Profile(unittest.TestCase):
                 self.compare(f.read(), os.path.basename(name))
 
     def test_the_json_escape_of_a_slash_is_accepted(self):
-        """The one known difference: JSON has it, so kubectl takes it in JSON; libyaml everywhere."""
+        """The one known difference: kubectl takes it in JSON alone, libyaml everywhere."""
         with tempfile.NamedTemporaryFile(suffix=".yaml") as f:
             f.write(rb'a: "\/"')
             f.flush()
