@@ -22,7 +22,7 @@
 #include "certs.h"
 
 /* libc guards its time zone with a lock that the sanitizer does not see; libwebsockets asks for local time in each thread. */
-const char *__tsan_default_suppressions(void);
+__attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
     return "race:tzset_internal\n";
