@@ -34,6 +34,9 @@ struct ea_elog_opts {
     const char *ruleset_sha256; /* hex, goes into log.opened; may be NULL */
     const char *boot_id;        /* NULL: /proc/sys/kernel/random/boot_id; tests set it */
     uint64_t heartbeat_us;      /* default 60 s without other records */
+    uint64_t min_size;          /* size of the checkpoint of epoch min_epoch known elsewhere: a shorter log begins a new epoch */
+    uint64_t checkpoint_us;     /* default 60 s after the first uncovered record */
+    uint64_t keep_free_percent; /* of the file system, default 15; 100 = do not look */
 };
 
 /* Opens or creates, recovers, continues or begins an epoch, appends log.opened or log.reopened, starts the thread.
@@ -64,6 +67,12 @@ struct ea_elog_stat {
     char node_uid[64];
     uint64_t epoch, next_seq, synced_seq, bytes, appended, lost, sync_errors, last_checkpoint_size;
     bool healthy; /* false after writing or syncing failed and was not recovered */
+    bool volatile_fs;          /* the folder lies on tmpfs, ramfs or overlay: nothing there survives the node or the container */
+    uint64_t syncs;            /* fdatasync of the log that succeeded */
+    uint64_t evicted;          /* records freed before every sink had them */
+    uint64_t quarantined;      /* bytes that recovery at open took out of the log */
+    uint64_t opened_epoch;     /* epoch before this open, 0 for a new log */
+    uint64_t key_sha256_prefix; /* first 8 bytes of SHA-256 over the public key (DER), big-endian: to compare with key.pem */
 };
 void ea_elog_stat(struct ea_elog *l, struct ea_elog_stat *ret);
 /* Appends log.closed{reason}, syncs, makes the last checkpoint, frees. */
@@ -75,6 +84,7 @@ struct ea_record_view {
     uint64_t epoch, seq, time_ms;
     unsigned type;
     struct ea_str bytes; /* canonical record; borrowed until the next call */
+    uint64_t skipped;    /* with -EBADMSG: records that were passed over, the first being seq */
 };
 struct ea_reader; /* [owner]; reads a live or a closed log, segment by segment */
 /* from: first (epoch, seq) wanted; 0,0 = oldest live. dir may be a log that another process owns. */
@@ -82,6 +92,12 @@ EA_MUST_CHECK int ea_reader_open(const char *dir, uint64_t epoch, uint64_t seq, 
 /* 0, -ENODATA (nothing more now), -EBADMSG (a damaged record was skipped: *ret has its seq when known), -errno. */
 EA_MUST_CHECK int ea_reader_next(struct ea_reader *r, struct ea_record_view *ret, struct ea_err *err);
 void ea_reader_close(struct ea_reader *r);
+/* For a log that nobody writes: looks for records behind damage up to the end of the last segment too. */
+void ea_reader_thorough(struct ea_reader *r);
+/* Where the last record returned ended: hints for a cursor. */
+void ea_reader_place(const struct ea_reader *r, uint64_t *ret_segment, uint64_t *ret_offset);
+/* Records from (epoch, seq) to the end of the log, whether they are still there or not. 0, -errno. */
+EA_MUST_CHECK int ea_evidence_count_from(const char *dir, uint64_t epoch, uint64_t seq, uint64_t *ret, struct ea_err *err);
 /* Blocks until a record beyond those the reader saw was appended, or until timeout_us; the live log only. */
 int ea_elog_wait_appended(struct ea_elog *l, uint64_t epoch, uint64_t seq, uint64_t timeout_us);
 

@@ -49,6 +49,21 @@ unsigned ea_record_type_number(struct ea_str name);
 /* Appends the whole record: {"body":…,"origin":…,"prev":…,"seq":…,"time":…,"type":…,"v":1}. `body` is JCS already (an object). */
 int ea_record_render(struct ea_buf *b, const char *type, struct ea_str origin, uint64_t seq, uint64_t time_ms,
                      const uint8_t prev[EA_SHA256_LEN], struct ea_str body);
+/* The same into memory of at least ea_record_bound bytes; number of bytes. */
+size_t ea_record_put(char *out, struct ea_str type, struct ea_str origin, uint64_t seq, uint64_t time_ms,
+                     const uint8_t prev[EA_SHA256_LEN], struct ea_str body);
+static inline size_t ea_record_bound(struct ea_str type, struct ea_str origin, struct ea_str body)
+{
+    return 192 + type.n + origin.n + body.n;
+}
+/* Takes a record's envelope apart; slices of `record`. The body is not looked at beyond its first and last byte.
+ * 0, -EINVAL (not the canonical envelope of version 1). */
+struct ea_record_parts {
+    struct ea_str body, origin, type;
+    uint64_t seq, time_ms;
+    uint8_t prev[EA_SHA256_LEN];
+};
+EA_MUST_CHECK int ea_record_parse(struct ea_str record, struct ea_record_parts *ret);
 /* SHA256(0x00 || record). */
 void ea_leaf_hash(struct ea_str record, uint8_t out[EA_SHA256_LEN]);
 /* SHA256("eucs-agent/evidence/v1/genesis" LF origin LF). */
