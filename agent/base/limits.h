@@ -40,6 +40,11 @@
 #define EA_MAX_CEL_SOURCE (16u << 10)       /* bytes of one expression */
 #define EA_MAX_CEL_NESTING 64u              /* nested calls and parentheses */
 #define EA_MAX_CEL_DEPTH 250u               /* depth of a syntax tree, cel-go's default recursion limit */
+#define EA_MAX_CEL_PATTERN 4096u            /* bytes of a regular expression */
+#define EA_CEL_MATCH_STEPS 100000u          /* PCRE2 match limit: some 5 ms of backtracking */
+#define EA_CEL_MATCH_HEAP 2048u             /* KiB, PCRE2 heap limit of one match */
+#define EA_CEL_MATCH_HITS 16u               /* matches per run that may end at those limits before the run ends too */
+#define EA_MAX_CEL_LAZY 64u                 /* variables evaluated inside one another */
 #define EA_MAX_CEL_CODE 4096u               /* instructions of one program */
 #define EA_CEL_COST_CALL 1000000ull         /* cost units of one expression */
 #define EA_CEL_COST_CONTROL 10000000ull     /* cost units of one control */
@@ -48,6 +53,8 @@
 /* findings and answers */
 #define EA_MAX_FAILURES 16u                 /* failing elements listed per finding, then "more": n */
 #define EA_MAX_WARNINGS 10u                 /* warnings per answer; the API server cuts at 4096 runes in all */
+#define EA_MAX_DENIAL (32u << 10)           /* bytes of the message of one denial; what does not fit is counted in it */
+#define EA_MAX_REVIEW_ANSWER (256u << 10)   /* bytes of one answer to an admission review */
 #define EA_MAX_WARNING_LEN 120u             /* characters of one warning */
 
 /* evidence */

@@ -72,7 +72,9 @@ struct ea_cel_run {
     uint64_t budget;           /* for the whole run, e.g. EA_CEL_COST_CONTROL */
     bool (*interrupted)(void *arg); /* asked every 100 loop steps; may be NULL; true ends with EA_CEL_E_DEADLINE */
     void *interrupted_arg;
-    struct ea_cel_trace *trace; /* NULL except by ea_cel_trace */
+    struct ea_cel_trace *trace; /* NULL except inside ea_cel_why */
+    struct ea_cel_regex_cache *regexes; /* match memory and computed patterns, made at first use */
+    unsigned depth;             /* programs running inside each other through lazy variables */
 };
 
 /* Makes slots (all unbound) in the arena. 0 or -E2BIG. */

@@ -1,0 +1,102 @@
+/* Charges of calls, as cel-go (interpreter/runtimecost.go) and the API server (pkg/cel/library/cost.go) count them. */
+#include "cel/vm.h"
+
+/* A tenth, rounded up: what a string's traversal costs. */
+static uint64_t tenth(uint64_t n)
+{
+    return (n + 9) / 10;
+}
+
+uint64_t ea_cel_cost_equal(const struct ea_val *a, const struct ea_val *b)
+{
+    bool texts = a->type == EA_V_STRING || b->type == EA_V_STRING;
+    uint32_t least = EA_MIN(a->n, b->n);
+
+    /* up to ten bytes of text are at most ten code points: no need to count them */
+    if (a->type == EA_V_STRING && b->type == EA_V_STRING && least <= 10)
+        return least != 0;
+    if (!texts && a->type < EA_V_STRING && b->type < EA_V_STRING)
+        return 1;
+    return tenth(EA_MIN(ea_cel_size(a), ea_cel_size(b)));
+}
+
+uint64_t ea_cel_cost_concat(const struct ea_val *a, const struct ea_val *b)
+{
+    return tenth(ea_cel_size(a) + ea_cel_size(b));
+}
+
+uint64_t ea_cel_cost_matches(const struct ea_val *text, const struct ea_val *pattern)
+{
+    return tenth(1 + ea_cel_size(text)) * ((ea_cel_size(pattern) + 3) / 4);
+}
+
+static uint64_t traverse(const struct ea_val *v, unsigned depth)
+{
+    uint64_t cost = 0;
+    uint32_t i;
+
+    v = ea_val_force(v);
+    switch (v->type) {
+    case EA_V_STRING:
+    case EA_V_BYTES:
+        return v->n / 10;
+    case EA_V_LIST:
+        for (i = 0; i < v->n && depth < 64; i++)
+            cost += traverse(&v->items[i], depth + 1);
+        return cost;
+    case EA_V_MAP:
+        for (i = 0; i < v->n && depth < 64; i++)
+            cost += traverse(&v->members[i].key, depth + 1) + traverse(&v->members[i].val, depth + 1);
+        return cost;
+    default:
+        return 1;
+    }
+}
+
+/* Bytes of an address or a range, for comparisons. */
+static uint64_t address_size(const struct ea_val *v)
+{
+    return v->type == EA_V_OPAQUE ? 4 : ea_cel_size(v);
+}
+
+static uint64_t contains_range(const struct ea_val *args, bool cidr)
+{
+    uint64_t cost = tenth(2 * address_size(&args[0]));
+
+    if (cidr)
+        cost += tenth(address_size(&args[0])) + 1;
+    return cost + (args[1].type == EA_V_STRING ? tenth(ea_cel_size(&args[1])) : 0);
+}
+
+uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args, unsigned n, const struct ea_val *ret)
+{
+    if (n == 0)
+        return 1;
+    switch ((enum ea_cel_cost)fn->cost) {
+    case EA_COST_ARG:
+        return tenth(ea_cel_size(&args[0]));
+    case EA_COST_ARG_TWICE:
+        return (ea_cel_size(&args[0]) * 2 + 9) / 10;
+    case EA_COST_RESULT_TWICE:
+        return ret->type == EA_V_STRING ? (ea_cel_size(ret) * 2 + 9) / 10 : 1;
+    case EA_COST_REGEX:
+        return n > 1 ? ea_cel_cost_matches(&args[0], &args[1]) : 1;
+    case EA_COST_CONTAINS:
+        return n > 1 ? tenth(ea_cel_size(&args[0])) * tenth(ea_cel_size(&args[1])) : 1;
+    case EA_COST_TRAVERSE:
+        return traverse(&args[0], 0);
+    case EA_COST_SETS:
+        return n > 1 ? ea_cel_size(&args[0]) * ea_cel_size(&args[1]) + 1 : 1;
+    case EA_COST_CONTAINS_IP:
+        return n > 1 ? contains_range(args, false) : 1;
+    case EA_COST_CONTAINS_CIDR:
+        return n > 1 ? contains_range(args, true) : 1;
+    case EA_COST_FORMAT:
+        return 1 + tenth(ea_cel_size(&args[0]));
+    case EA_COST_FLATTEN:
+    case EA_COST_SIZE_ARG:
+        return 1 + ea_cel_size(&args[0]);
+    default:
+        return 1;
+    }
+}
