@@ -85,7 +85,7 @@ T ?=
 
 define unit_rules
 UNIT_BINS_$(1) := $$(patsubst tests/unit/$(1)/%.c,$(BUILD)/unit-$(SAN)/$(1)/%,$$(call unit_srcs,$(1)))
-$(BUILD)/unit-$(SAN)/$(1)/%: tests/unit/$(1)/%.c $$(foreach r,$$(call closure,$(1)),$$(call objs,$$(r))) $$(if $$(filter app sinks,$(1)),$(O)/gen/sinks.o $(O)/gen/controls.o)
+$(BUILD)/unit-$(SAN)/$(1)/%: tests/unit/$(1)/%.c $$(filter-out %/app/main.o,$$(foreach r,$$(call closure,$(1)),$$(call objs,$$(r)))) $$(if $$(filter sinks,$$(call closure,$(1))),$(O)/gen/sinks.o) $$(if $$(filter controls,$$(call closure,$(1))),$(O)/gen/controls.o)
 	@mkdir -p $$(@D)
 	@echo "  TEST  $$@"
 	$$(Q)$$(CC) $$(CPPFLAGS_ALL) -Itests $$(CFLAGS_ALL) -MMD -MP -MT $$@ -DEA_TEST_DATA='"tests"' $$(LDFLAGS_ALL) -o $$@ $$(filter %.c %.o,$$^) $$(LIBS) -lcmocka
