@@ -88,7 +88,7 @@ UNIT_BINS_$(1) := $$(patsubst tests/unit/$(1)/%.c,$(BUILD)/unit-$(SAN)/$(1)/%,$$
 $(BUILD)/unit-$(SAN)/$(1)/%: tests/unit/$(1)/%.c $$(filter-out %/app/main.o,$$(foreach r,$$(call closure,$(1)),$$(call objs,$$(r)))) $$(if $$(filter sinks,$$(call closure,$(1))),$(O)/gen/sinks.o) $$(if $$(filter controls,$$(call closure,$(1))),$(O)/gen/controls.o)
 	@mkdir -p $$(@D)
 	@echo "  TEST  $$@"
-	$$(Q)$$(CC) $$(CPPFLAGS_ALL) -Itests $$(CFLAGS_ALL) -MMD -MP -MT $$@ -DEA_TEST_DATA='"tests"' $$(LDFLAGS_ALL) -o $$@ $$(filter %.c %.o,$$^) $$(LIBS) -lcmocka
+	$$(Q)$$(CC) $$(CPPFLAGS_ALL) -Itests $$(CFLAGS_ALL) -MMD -MP -MT $$@ -DEA_TEST_DATA='"tests"' $$(LDFLAGS_ALL) -o $$@ $$< $$(filter %.o,$$^) $$(LIBS) -lcmocka
 .PHONY: unit-$(1)
 unit-$(1): $$(if $$(T),$(BUILD)/unit-$(SAN)/$(1)/$$(T),$$(UNIT_BINS_$(1)))
 	$$(Q)tests/lib/run-unit.sh $$^
