@@ -37,7 +37,8 @@ static inline int ea_buf_addz(struct ea_buf *b, const char *z)
 }
 static inline int ea_buf_addc(struct ea_buf *b, char c)
 {
-    if (EA_LIKELY(b->n < b->size && !b->failed)) {
+    /* the last byte stays free for the NUL of ea_buf_take */
+    if (EA_LIKELY(b->n + 1 < b->size && !b->failed)) {
         b->p[b->n++] = c;
         return 0;
     }
