@@ -44,6 +44,7 @@
 #define EA_CEL_MATCH_STEPS 100000u          /* PCRE2 match limit: some 5 ms of backtracking */
 #define EA_CEL_MATCH_HEAP 2048u             /* KiB, PCRE2 heap limit of one match */
 #define EA_CEL_MATCH_HITS 16u               /* matches per run that may end at those limits before the run ends too */
+#define EA_MAX_CEL_FORMAT (1u << 20)         /* bytes of one format() result */
 #define EA_MAX_CEL_LAZY 64u                 /* variables evaluated inside one another */
 #define EA_MAX_CEL_CODE 4096u               /* instructions of one program */
 #define EA_CEL_COST_CALL 1000000ull         /* cost units of one expression */
@@ -54,11 +55,14 @@
 #define EA_MAX_FAILURES 16u                 /* failing elements listed per finding, then "more": n */
 #define EA_MAX_WARNINGS 10u                 /* warnings per answer; the API server cuts at 4096 runes in all */
 #define EA_MAX_DENIAL (32u << 10)           /* bytes of the message of one denial; what does not fit is counted in it */
+#define EA_UNAUTHENTICATED_CALLS 4u         /* callers without token or certificate served at a time */
+#define EA_UNAUTHENTICATED_BYTES (16u << 20) /* bytes of their bodies in all */
 #define EA_MAX_REVIEW_ANSWER (256u << 10)   /* bytes of one answer to an admission review */
 #define EA_MAX_WARNING_LEN 120u             /* characters of one warning */
 
 /* evidence */
 #define EA_MAX_RECORD (1u << 20)            /* bytes of one record */
+#define EA_MAX_RECORD_TEXT 256u             /* bytes of a name, path or user in an admission record; longer ones are cut visibly */
 #define EA_MAX_UNSYNCED (4u << 20)          /* bytes written and not yet synced */
 #define EA_MAX_SEGMENT (1u << 30)           /* bytes of one segment file that is read as ours; written ones are 16 MiB */
 #define EA_MAX_CHECKPOINT (16u << 10)       /* bytes of a checkpoint note; ours are below 1 kB, cosignatures add about 200 each */
@@ -67,6 +71,10 @@
 /* directory source */
 #define EA_MAX_DIR_FILES 100000u            /* manifest files below one folder */
 #define EA_MAX_DIR_DEPTH 32u                /* nested folders */
+
+/* published findings */
+#define EA_MAX_SNAPSHOT_ROWS 100000u        /* failures and unknowns that a dashboard may page through */
+#define EA_MAX_DIGEST (256u << 20)          /* bytes of the verdict digest; 40,000 objects need about 8 MiB */
 
 /* memory of one unit of work */
 #define EA_ARENA_REVIEW (64u << 20)         /* bytes an admission review may use */
