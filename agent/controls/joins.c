@@ -52,6 +52,12 @@ static bool answer(struct ea_job *j, const struct ea_join *jn, struct ea_cel_run
         return missing(j, f, jn, "other objects are not known");
     if (jn->ns && !eval(j, r, jn->ns, &ns, f))
         return false;
+    if (jn->ns && ns.type != EA_V_STRING) {
+        f->result = EA_UNKNOWN;
+        f->reason = EA_R_EVALUATION_ERROR;
+        f->detail = ea_arena_printf(j->a, "context.%.*s: the namespace is no string", EA_STRF(jn->name));
+        return false;
+    }
     if (j->o->lookup->list(j->o->lookup->arg, j->a, jn->api_version, jn->kind, ns.type == EA_V_STRING ? ea_val_text(&ns) : EA_STR(""),
                            jn->cap, ret, &complete) < 0)
         return missing(j, f, jn, "other objects are not known");

@@ -86,7 +86,6 @@ static void lint_references(struct ea_loader *l, const struct ea_control *c)
 static void lint_action(struct ea_loader *l, const struct ea_control *c)
 {
     const struct ea_val *at = spec_at(c, "action");
-    const struct ea_val *params = ea_val_getz(ea_val_getz(&c->document, "spec"), "params");
 
     if ((c->needs_context || c->node) && c->action != EA_AUDIT)
         LINT(l, c, at, "action must be audit: the control needs %s", c->node ? "node facts" : "other objects");
@@ -98,9 +97,6 @@ static void lint_action(struct ea_loader *l, const struct ea_control *c)
         LINT(l, c, at, "action deny needs fit direct, not %s", ea_fit_names[c->fit]);
     if (c->reads_now)
         LINT(l, c, at, "action deny must not depend on the time of day");
-    for (size_t i = 0; params && i < params->n; i++)
-        if (ea_val_get_bool(ea_val_force(&params->members[i].val), "required", false))
-            LINT(l, c, at, "action deny must not depend on a required param");
 }
 
 static void lint_messages(struct ea_loader *l, const struct ea_control *c)

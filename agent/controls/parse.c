@@ -415,7 +415,7 @@ static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const str
             return false;
         out[i].cap = (unsigned)cap;
         if (ea_val_getz(j, "namespace") &&
-            !(out[i].ns = ea_compile_at(l, f, ea_val_getz(j, "namespace"), "context namespace", c->env, EA_CEL_WANT_STRING)))
+            !(out[i].ns = ea_compile_at(l, f, ea_val_getz(j, "namespace"), "context namespace", c->env, EA_CEL_WANT_ANY)))
             return false;
         if (ea_val_getz(j, "selector") &&
             !(out[i].selector = ea_compile_at(l, f, ea_val_getz(j, "selector"), "context selector", c->env, EA_CEL_WANT_ANY)))

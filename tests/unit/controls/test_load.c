@@ -284,7 +284,6 @@ static void lint(void **state)
     lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{sox: [x]}", "warn") POLICY("true"), CASES("a"), "unknown framework sox");
     lint_of(HEAD_WITH("a", "[OPS-21.1B]", "weak", "{}", "deny") POLICY("true"), CASES("a"), "action deny needs fit direct");
     lint_of(HEAD_AT("a", "basic", "low", "deny") POLICY("true"), CASES("a"), "action deny needs severity high or critical");
-    lint_of(HEAD("a") "  params: {x: {type: int, required: true}}\n" POLICY("true"), CASES("a"), "must not depend on a required param");
     lint_of(HEAD("a") "  match: {node: true}\n" POLICY("true"), CASES("a"), "action must be audit");
     lint_of(HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: 'true'}]\n", CASES("a"), "neither message nor messageExpression");
     lint_of(HEAD("a") POLICY("true"), "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: x, expect: pass, objekt: {}}]\n",

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/fd.h"
+#include "base/limits.h"
 #include "controls/finding.h"
 #include "controls/internal.h"
 #include "controls/manifest.h"
