@@ -117,6 +117,11 @@ static int count(struct ea_ybuild *b, const struct ea_ynode *n, uint64_t nodes)
 
 /* ---- nodes ---- */
 
+static int check_tag(struct ea_ybuild *b, const struct ea_ynode *n)
+{
+    return n->tag.p && b->profile == EA_YAML_STRICT ? ea_yaml_fail(b, -EINVAL, n, "tags are not allowed") : 0;
+}
+
 static int build_alias(struct ea_ybuild *b, struct ea_ynode *n)
 {
     struct ea_ynode *t = n->target;
@@ -217,6 +222,8 @@ static int key_of(struct ea_ybuild *b, struct ea_ynode *k, struct ea_str *ret)
     if (n->kind != EA_Y_SCALAR)
         return ea_yaml_fail(b, -EINVAL, k, "a %s cannot be a key", n->kind == EA_Y_LIST ? "list" : "map");
     rc = count_key(b, k);
+    if (rc == 0)
+        rc = check_tag(b, n);
     if (rc == 0)
         rc = resolve(b, n, &s);
     if (rc)
@@ -322,6 +329,9 @@ static int build_node(struct ea_ybuild *b, struct ea_ynode *n)
         return 0;
     n->state = EA_Y_BUSY;
     rc = count(b, n, 1);
+    if (rc)
+        return rc;
+    rc = check_tag(b, n);
     if (rc)
         return rc;
     b->depth += n->kind == EA_Y_LIST || n->kind == EA_Y_MAP;

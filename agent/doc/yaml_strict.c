@@ -82,8 +82,6 @@ int ea_yaml_resolve_strict(struct ea_ybuild *b, const struct ea_ynode *n, struct
     struct ea_str s = n->text;
 
     *ret = (struct ea_yscalar){.v = ea_val_str(s)};
-    if (n->tag.p)
-        return ea_yaml_fail(b, -EINVAL, n, "tags are not allowed");
     if (!n->implicit)
         return 0;
     if (is_any(s, null_words))
