@@ -20,7 +20,7 @@ struct table {
 struct ea_store {
     pthread_rwlock_t lock;
     struct table *tables[EA_MAX_WATCHES];
-    unsigned n;
+    _Atomic unsigned n; /* tables[0..n) are complete and never move */
 };
 
 struct ea_object *ea_object_ref(struct ea_object *o)
@@ -75,9 +75,8 @@ void ea_store_free(struct ea_store *s)
 int ea_store_add(struct ea_store *s, const struct ea_kube_res *res, bool keep_json)
 {
     struct table *t;
+    int id = -E2BIG;
 
-    if (s->n == EA_MAX_WATCHES)
-        return -E2BIG;
     t = ea_xalloc(sizeof(*t));
     t->group = ea_str_dupz(ea_str(res->group));
     t->version = ea_str_dupz(ea_str(res->version));
@@ -86,8 +85,16 @@ int ea_store_add(struct ea_store *s, const struct ea_kube_res *res, bool keep_js
     t->keep_json = keep_json;
     t->res = (struct ea_kube_res){t->group, t->version, t->resource, t->kind, res->namespaced};
     atomic_init(&t->heard, 0);
-    s->tables[s->n] = t;
-    return (int)s->n++;
+    pthread_rwlock_wrlock(&s->lock);
+    if (s->n < EA_MAX_WATCHES) {
+        id = (int)s->n;
+        s->tables[id] = t;
+        s->n++;
+    }
+    pthread_rwlock_unlock(&s->lock);
+    if (id < 0)
+        table_free(t);
+    return id;
 }
 
 unsigned ea_store_tables(const struct ea_store *s)

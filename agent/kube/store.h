@@ -1,6 +1,6 @@
 /* kube/store.h - what the watches saw: per resource a table from namespace/name to one compact, immutable object.
  *
- * Thread:  a store is [any] (one read-write lock); tables are added at start, by one thread.
+ * Thread:  a store is [any] (one read-write lock).
  * Owns:    objects, reference-counted: one allocation each, JSON without managedFields. A reference keeps an object after its removal.
  * Limits:  EA_MAX_WATCHES tables; memory is about 130 bytes an object beside its JSON; a table may keep no JSON at all.
  * Never:   parses, interprets a resourceVersion (compared for equality only).
