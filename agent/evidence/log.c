@@ -539,6 +539,28 @@ int ea_elog_open(const struct ea_elog_opts *o, struct ea_elog **ret, struct ea_e
     return 0;
 }
 
+/* log.closed is the last record: what waited goes before it. The thread is gone, so room is made here. sync_m is held. */
+static int append_closed(struct ea_elog *l, struct ea_str body)
+{
+    int r = -EAGAIN;
+
+    for (int tries = 0; tries < 4 && r == -EAGAIN; tries++) {
+        ea_elog_append_waiting(l);
+        pthread_mutex_lock(&l->m);
+        r = append_held(l, EA_REC_LOG_CLOSED, body, true, false, 0, NULL);
+        l->closed = r != -EAGAIN;
+        pthread_mutex_unlock(&l->m);
+        if (r == -EAGAIN && ((r = ea_elog_sync_held(l, NULL)) == 0 || r == -EIO) && (r = ea_elog_prepare_next(l)) == 0)
+            r = -EAGAIN;
+    }
+    pthread_mutex_lock(&l->m);
+    l->closed = true;
+    pthread_cond_broadcast(&l->moved);
+    pthread_cond_broadcast(&l->appended);
+    pthread_mutex_unlock(&l->m);
+    return r;
+}
+
 int ea_elog_close(struct ea_elog *l, const char *reason, struct ea_err *err)
 {
     char path[EA_PATH];
@@ -551,15 +573,11 @@ int ea_elog_close(struct ea_elog *l, const char *reason, struct ea_err *err)
     ea_buf_addz(&b, "{\"reason\":");
     ea_buf_add_json(&b, ea_str(reason));
     ea_buf_addc(&b, '}');
-    r = ea_elog_append(l, EA_REC_LOG_CLOSED, ea_buf_str(&b), true, ea_mono_now() + 2000000, NULL, err);
-    ea_buf_done(&b);
-    pthread_mutex_lock(&l->m);
-    l->closed = true; /* log.closed is the last record */
-    pthread_cond_broadcast(&l->moved);
-    pthread_cond_broadcast(&l->appended);
-    pthread_mutex_unlock(&l->m);
     stop_thread(l);
     pthread_mutex_lock(&l->sync_m);
+    r = append_closed(l, ea_buf_str(&b));
+    if (r < 0)
+        ea_fail(err, r, "writing the log's last record: %s", strerror(-r));
     c = ea_elog_sync_held(l, err);
     if (c == 0)
         c = ea_elog_checkpoint_held(l, err);
@@ -569,6 +587,7 @@ int ea_elog_close(struct ea_elog *l, const char *reason, struct ea_err *err)
         c = ea_state_store(l->dir, &l->state, err);
     }
     pthread_mutex_unlock(&l->sync_m);
+    ea_buf_done(&b);
     if (ea_path(path, l->dir, "next.tmp") == 0)
         unlink(path);
     elog_free(l);

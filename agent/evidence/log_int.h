@@ -99,7 +99,7 @@ struct ea_elog {
     uint8_t note_root[EA_SHA256_LEN];
     bool note_due;
 
-    /* the thread alone */
+    /* sync_m */
     struct ea_loss losses[EA_LOSS_QUEUE];
     unsigned n_losses;
     uint64_t io_error_first, io_error_last;
@@ -123,6 +123,8 @@ int ea_elog_sync_held(struct ea_elog *l, struct ea_err *err);
 /* Signs and writes a checkpoint over what is synced. sync_m is held. 1 = written, 0 = nothing new. */
 int ea_elog_checkpoint_held(struct ea_elog *l, struct ea_err *err);
 void *ea_elog_thread(void *arg);
+/* The log's own records that waited for room: log.io_error, evidence.loss, checkpoint.published. sync_m is held. */
+void ea_elog_append_waiting(struct ea_elog *l);
 /* Writes the footer of a segment whose records are all in `tree`, syncs. */
 int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const struct ea_tree *tree, const uint8_t leaf[EA_SHA256_LEN],
                  bool shrink);

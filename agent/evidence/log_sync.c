@@ -406,11 +406,10 @@ static void check_clock(struct ea_elog *l, struct timers *t)
     t->clock_known = true;
 }
 
-static void own_records(struct ea_elog *l, struct timers *t, const struct due *d)
+void ea_elog_append_waiting(struct ea_elog *l)
 {
     char body[256];
 
-    check_clock(l, t);
     if (l->io_error_due) {
         snprintf(body, sizeof(body),
                  "{\"errno\":%d,\"error\":\"sync failed\",\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 ",\"rewritten\":%s}",
@@ -421,6 +420,12 @@ static void own_records(struct ea_elog *l, struct timers *t, const struct due *d
     ea_elog_append_losses(l);
     if (l->note_due)
         publish_note(l);
+}
+
+static void own_records(struct ea_elog *l, struct timers *t, const struct due *d)
+{
+    check_clock(l, t);
+    ea_elog_append_waiting(l);
     if (d->heartbeat)
         (void)ea_elog_append_own(l, EA_REC_HEARTBEAT, EA_STR("{}"));
 }

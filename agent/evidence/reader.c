@@ -181,7 +181,9 @@ static int read_one(struct ea_reader *r, struct ea_rec_header *h, struct ea_str 
     c = fill(r, r->off, EA_REC_HEADER + h->len, &p, &n, false);
     if (c < 0)
         return c;
-    if (n < EA_REC_HEADER + (size_t)h->len || ea_crc32c(0, p + EA_REC_HEADER, h->len) != h->payload_crc)
+    if (n < EA_REC_HEADER + (size_t)h->len) /* the file ends before the record does */
+        return -ENODATA;
+    if (ea_crc32c(0, p + EA_REC_HEADER, h->len) != h->payload_crc)
         return -EBADMSG;
     *payload = ea_strn((const char *)p + EA_REC_HEADER, h->len);
     return 0;
@@ -228,7 +230,11 @@ static int at_gap(struct ea_reader *r, struct ea_record_view *ret, struct ea_err
         return c == 0 || c == -EBADMSG ? 1 : ea_fail(err, c, "reading the log %s: %s", r->dir, strerror(-c));
     if (c == -ENODATA && find_later(r, more || r->thorough ? r->limit : EA_MIN(r->limit, r->off + 4096), &off, &h)) {
         uint64_t from = r->seq;
+        struct ea_rec_header here;
 
+        /* A read beside a write may show later bytes and not yet earlier ones: looked at once more, what was written first is there. */
+        if (read_one(r, &here, &payload, true) != -ENODATA)
+            return 1;
         r->off = off;
         if (h.seq > from && r->epoch == r->seg.h.epoch) {
             r->seq = h.seq;
@@ -262,6 +268,24 @@ static int take(struct ea_reader *r, const struct ea_rec_header *h, struct ea_st
     return 0;
 }
 
+/* A bad payload may be a write in progress: it is damage when something lies behind it and it is still bad. -EAGAIN = not yet known. */
+static int confirm_damage(struct ea_reader *r, struct ea_rec_header *h, struct ea_str *payload)
+{
+    struct ea_rec_header behind;
+    struct ea_str unused;
+    uint64_t keep = r->off;
+    int c = read_one(r, h, payload, true), c2;
+
+    if (c != -EBADMSG)
+        return c;
+    r->off += ea_rec_size(h->len);
+    c2 = read_one(r, &behind, &unused, true);
+    r->off = keep;
+    if (c2 == -ENODATA && !r->thorough && advance(r, true, NULL) < 0)
+        return -EAGAIN;
+    return read_one(r, h, payload, true);
+}
+
 int ea_reader_next(struct ea_reader *r, struct ea_record_view *ret, struct ea_err *err)
 {
     int c;
@@ -273,22 +297,8 @@ int ea_reader_next(struct ea_reader *r, struct ea_record_view *ret, struct ea_er
         struct ea_str payload;
 
         c = read_one(r, &h, &payload, false);
-        /* A bad payload at the very end of a growing log may be a write in progress: at_gap decides, by what lies behind it. */
-        if (c == -EBADMSG) {
-            uint64_t off = r->off + ea_rec_size(h.len), keep = r->off;
-            struct ea_rec_header behind;
-            struct ea_str p2;
-
-            r->off = off;
-            int c2 = read_one(r, &behind, &p2, true);
-            r->off = keep;
-            if (c2 == -ENODATA && advance(r, true, NULL) < 0) {
-                c2 = read_one(r, &h, &payload, true);
-                if (c2 == -EBADMSG)
-                    return -ENODATA;
-                c = c2;
-            }
-        }
+        if (c == -EBADMSG && (c = confirm_damage(r, &h, &payload)) == -EAGAIN)
+            return -ENODATA;
         if (c == -ENODATA) {
             if ((c = at_gap(r, ret, err)) <= 0)
                 return c;

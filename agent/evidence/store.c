@@ -144,20 +144,25 @@ static bool try_rebuild(const char *dir, struct ea_seg_entry *e, const uint8_t u
 
 static void rebuild_headers(const char *dir, const struct ea_state *hint, struct ea_seg_list *l)
 {
-    const struct ea_seg_entry *model = NULL;
+    const uint8_t *uuid = hint ? hint->uuid : NULL;
+    EA_AUTO_FREE uint64_t *epochs = NULL;
+    size_t n = 0, damaged = 0;
 
-    for (size_t i = 0; i < l->n; i++)
-        if (l->v[i].header == 0)
-            model = &l->v[i];
+    for (size_t i = 0; i < l->n; i++) {
+        damaged += !l->v[i].usable && l->v[i].header == -EBADMSG;
+        if (!uuid && l->v[i].header == 0)
+            uuid = l->v[i].h.uuid;
+    }
+    if (damaged == 0 || !uuid || ea_epoch_list(dir, &epochs, &n) < 0)
+        return;
     for (size_t i = 0; i < l->n; i++) {
         struct ea_seg_entry *e = &l->v[i];
-        const uint8_t *uuid = hint ? hint->uuid : model ? model->h.uuid : NULL;
 
-        if (e->usable || !uuid || e->header == -ENOTSUP)
+        if (e->usable || e->header != -EBADMSG)
             continue;
         e->usable = hint && try_rebuild(dir, e, uuid, hint->epoch);
-        for (size_t k = 0; k < l->n && !e->usable; k++)
-            e->usable = l->v[k].header == 0 && try_rebuild(dir, e, uuid, l->v[k].h.epoch);
+        for (size_t k = 0; k < n && !e->usable; k++)
+            e->usable = try_rebuild(dir, e, uuid, epochs[k]);
     }
 }
 
@@ -249,6 +254,12 @@ int ea_seg_image_load(const char *dir, uint64_t number, struct ea_seg_image *ret
         ret->footer = footer_from(ret->p + ret->n - EA_FOOTER, ret->n, &ret->f);
         if (ret->footer != -ENODATA)
             ret->limit = ret->n - EA_FOOTER;
+    }
+    /* A read beside a write may show later bytes and not yet earlier ones. What lies before the last byte seen was written before it:
+     * read again, it is all there. */
+    if (ret->footer == -ENODATA && pread_full(fd, ret->p, ea_last_nonzero(ret->p, ret->n), 0) < 0) {
+        ea_seg_image_done(ret);
+        return ea_fail(err, -EIO, "reading %s failed", path);
     }
     return 0;
 }
