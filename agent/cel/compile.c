@@ -389,9 +389,9 @@ static bool gen_or(struct code *c, const struct ea_cel_node *n)
     if (c->u->failed || !gen(c, n->target))
         return false;
     jump = c->n;
-    if (!emit(c, n, value ? EA_I_OR_VALUE : EA_I_OR_OPT, 0, 0, 0, -1) || !gen(c, n->args[0]))
+    if (!emit(c, n, value ? EA_I_OR_VALUE : EA_I_OR_OPT, 0, 0, 0, value ? 0 : -1) || !gen(c, n->args[0]))
         return false;
-    if (!value && !emit(c, n, EA_I_IS_OPT, 0, 0, 0, 0))
+    if (!emit(c, n, value ? EA_I_OR_END : EA_I_IS_OPT, 0, 0, 0, value ? -1 : 0))
         return false;
     patch(c, jump);
     return true;

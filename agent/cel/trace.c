@@ -114,6 +114,11 @@ static const struct ea_cel_org *place(const struct ea_cel_org *o)
     return o;
 }
 
+bool ea_cel_org_placed(const struct ea_cel_org *o)
+{
+    return o && (o->kind == EA_ORG_SET || place(o));
+}
+
 static bool below(const struct ea_cel_org *o, const struct ea_cel_org *ancestor)
 {
     ancestor = place(ancestor);

@@ -295,7 +295,14 @@ L_OR_VALUE:
         sp[-1] = tmp;
         JUMP_TO(pc->c);
     }
+    NEXT_OP();
+L_OR_END:
     sp--;
+#if EA_CEL_TRACE
+    if (ea_cel_org_placed(ORG(sp)))
+        ORG(sp - 1) = ORG(sp);
+#endif
+    sp[-1] = sp[0];
     NEXT_OP();
 L_OR_OPT:
     if (EA_UNLIKELY(sp[-1].type != EA_V_OPTIONAL))
