@@ -1,7 +1,8 @@
 /* The list of libraries, look-up by name, and the names of types. */
 #include "cel/lib.h"
 
-const struct ea_cel_fn *const ea_cel_libs[] = {ea_cel_lib_std,    ea_cel_lib_time, NULL};
+const struct ea_cel_fn *const ea_cel_libs[] = {ea_cel_lib_std, ea_cel_lib_time, ea_cel_lib_strings, ea_cel_lib_lists, ea_cel_lib_sets,
+                                              ea_cel_lib_regex, ea_cel_lib_net, ea_cel_lib_quantity, ea_cel_lib_semver, NULL};
 
 const struct ea_cel_fn *ea_cel_fn_find(struct ea_str name, bool k8s, unsigned minor)
 {
@@ -52,12 +53,32 @@ const char *ea_cel_opaque_name(enum ea_cel_opaque kind)
 
 struct ea_str ea_cel_opaque_text(struct ea_arena *a, const struct ea_val *v)
 {
-    return ea_arena_str(a, ea_str(ea_cel_opaque_name((enum ea_cel_opaque)v->n)));
+    switch ((enum ea_cel_opaque)v->n) {
+    case EA_OPAQUE_QUANTITY:
+        return ea_cel_quantity_text(a, v);
+    case EA_OPAQUE_IP:
+    case EA_OPAQUE_CIDR:
+        return ea_cel_ip_text(a, v);
+    case EA_OPAQUE_SEMVER:
+        return ea_cel_semver_text(a, v);
+    default:
+        return ea_arena_str(a, ea_str(ea_cel_opaque_name((enum ea_cel_opaque)v->n)));
+    }
 }
 
 bool ea_cel_opaque_equal(const struct ea_val *a, const struct ea_val *b)
 {
-    return a->ptr == b->ptr;
+    switch ((enum ea_cel_opaque)a->n) {
+    case EA_OPAQUE_QUANTITY:
+        return ea_cel_quantity_compare(a, b) == 0;
+    case EA_OPAQUE_IP:
+    case EA_OPAQUE_CIDR:
+        return ea_cel_ip_equal(a, b);
+    case EA_OPAQUE_SEMVER:
+        return ea_cel_semver_compare(a, b) == 0;
+    default:
+        return a->ptr == b->ptr;
+    }
 }
 
 struct ea_str ea_cel_to_text(struct ea_arena *a, const struct ea_val *v)
@@ -79,5 +100,19 @@ struct ea_str ea_cel_to_text(struct ea_arena *a, const struct ea_val *v)
 
 int ea_cel_opaque_parse(struct ea_cel_ctx *cx, struct ea_str type, struct ea_str text, struct ea_val *ret)
 {
+    static const struct {
+        const char *type, *function;
+    } makers[] = {{"kubernetes.Quantity", "quantity"}, {"net.IP", "ip"}, {"net.CIDR", "cidr"}, {"kubernetes.URL", "url"},
+                  {"kubernetes.Semver", "semver"}};
+    struct ea_val arg = ea_val_str(text);
+    const struct ea_cel_fn *fn;
+    size_t i;
+
+    for (i = 0; i < EA_COUNT(makers); i++) {
+        if (!ea_str_is(type, makers[i].type))
+            continue;
+        fn = ea_cel_fn_find(ea_str(makers[i].function), false, 0);
+        return fn ? fn->call(cx, &arg, 1, ret) : ea_cel_raise(cx, "unknown type");
+    }
     return ea_cel_raise(cx, "unknown type");
 }

@@ -12,6 +12,9 @@
 extern const struct ea_cel_fn ea_cel_lib_std[], ea_cel_lib_time[], ea_cel_lib_strings[], ea_cel_lib_lists[], ea_cel_lib_sets[],
     ea_cel_lib_regex[], ea_cel_lib_net[], ea_cel_lib_url[], ea_cel_lib_quantity[], ea_cel_lib_semver[], ea_cel_lib_format[];
 
+/* "…".format([…]), format.c. */
+ea_cel_call ea_cel_string_format;
+
 /* Text and order of the opaque kinds, each by its own file. */
 struct ea_str ea_cel_ip_text(struct ea_arena *a, const struct ea_val *v);
 bool ea_cel_ip_equal(const struct ea_val *a, const struct ea_val *b);

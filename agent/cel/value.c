@@ -38,31 +38,23 @@ const char *ea_cel_value_type(const struct ea_val *v)
 
 #define SIGN(a, b) ((a) < (b) ? -1 : (a) > (b) ? 1 : 0)
 
+/* As cel-go: beyond the range of the integer the double is the larger one, inside the integer is compared as a double. */
 static int int_double(int64_t i, double d)
 {
     if (isnan(d))
         return 2;
-    if (d < -9223372036854775808.0)
-        return 1;
-    if (d >= 9223372036854775808.0)
-        return -1;
-    /* both fit: compare whole parts exactly, then the fraction decides */
-    if (i != (int64_t)d)
-        return SIGN(i, (int64_t)d);
-    return SIGN(0.0, d - trunc(d));
+    if (d < -9223372036854775808.0 || d > 9223372036854775808.0)
+        return d < 0 ? 1 : -1;
+    return SIGN((double)i, d);
 }
 
 static int uint_double(uint64_t u, double d)
 {
     if (isnan(d))
         return 2;
-    if (d < 0)
-        return 1;
-    if (d >= 18446744073709551616.0)
-        return -1;
-    if (u != (uint64_t)d)
-        return SIGN(u, (uint64_t)d);
-    return SIGN(0.0, d - trunc(d));
+    if (d < 0 || d > 18446744073709551616.0)
+        return d < 0 ? 1 : -1;
+    return SIGN((double)u, d);
 }
 
 static int flip(int c)
