@@ -3,7 +3,8 @@
 #include "base/limits.h"
 #include "doc/internal.h"
 
-int ea_map_seal(struct ea_arena *a, const struct ea_member *m, uint32_t n, struct ea_val *ret, uint32_t *ret_dup)
+int ea_map_seal(struct ea_arena *a, const struct ea_member *m, uint32_t n, struct ea_val *ret,
+                uint32_t *ret_dup)
 {
     struct ea_member *copy = ea_map_alloc(a, n);
     ptrdiff_t dup = -1;

@@ -31,9 +31,10 @@ void ea_listb_init(struct ea_listb *b, struct ea_arena *a);
 void ea_listb_add(struct ea_listb *b, struct ea_val v);
 struct ea_val ea_listb_end(struct ea_listb *b);
 
-/* Copies n members into the arena, with an index when there are many. 0, -E2BIG, -EEXIST (a key repeats; *ret_dup, when not NULL,
- * is the position of the second one). */
-EA_MUST_CHECK int ea_map_seal(struct ea_arena *a, const struct ea_member *m, uint32_t n, struct ea_val *ret, uint32_t *ret_dup);
+/* Copies n members into the arena, with an index when there are many. 0, -E2BIG, -EEXIST (a key
+ * repeats; *ret_dup, when not NULL, is the position of the second one). */
+EA_MUST_CHECK int ea_map_seal(struct ea_arena *a, const struct ea_member *m, uint32_t n,
+                              struct ea_val *ret, uint32_t *ret_dup);
 
 /* Deep copy into another arena, strings included, raw nodes built. 0 or -E2BIG. */
 EA_MUST_CHECK int ea_val_copy(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret);

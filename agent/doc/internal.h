@@ -8,7 +8,8 @@
 #include "doc/json.h"
 #include "doc/val.h"
 
-/* Maps with more members than this have an index; up to here a linear scan over lengths is as fast. */
+/* Maps with more members than this have an index; up to here a linear scan over lengths is as fast.
+ */
 #define EA_MAP_LINEAR 16u
 
 /* A subtree that was checked and not built. */
@@ -24,9 +25,11 @@ struct ea_raw {
 /* Builds the subtree again, from text that was found correct. 0 or -E2BIG. */
 EA_MUST_CHECK int ea_json_build_raw(struct ea_raw *raw, size_t n);
 
-/* Members in the arena with room for the index in front of them when n asks for one; NULL = over the cap. */
+/* Members in the arena with room for the index in front of them when n asks for one; NULL = over
+ * the cap. */
 struct ea_member *ea_map_alloc(struct ea_arena *a, uint32_t n);
-/* Fills the index in front of m[0..n), n > EA_MAP_LINEAR, made by ea_map_alloc. -1, or the position of the second of two equal keys. */
+/* Fills the index in front of m[0..n), n > EA_MAP_LINEAR, made by ea_map_alloc. -1, or the position
+ * of the second of two equal keys. */
 ptrdiff_t ea_map_index(struct ea_member *m, uint32_t n);
 
 #endif

@@ -72,7 +72,8 @@ static const char *check_escape(const char *at, const char *end, const char **re
     }
 }
 
-const char *ea_json_check_string(const char *at, const char *end, const char **ret_end, bool *ret_escapes)
+const char *ea_json_check_string(const char *at, const char *end, const char **ret_end,
+                                 bool *ret_escapes)
 {
     *ret_escapes = false;
     for (;;) {
@@ -176,7 +177,8 @@ static const char *skip_digits(const char *at, const char *end)
     return at;
 }
 
-const char *ea_json_check_number(const char *at, const char *end, const char **ret_end, bool *ret_int)
+const char *ea_json_check_number(const char *at, const char *end, const char **ret_end,
+                                 bool *ret_int)
 {
     *ret_int = true;
     if (at < end && *at == '-')

@@ -1,4 +1,5 @@
-/* doc/json_scan.h - the byte loops of the JSON parser: strings, UTF-8, numbers, white space. Included by json*.c only.
+/* doc/json_scan.h - the byte loops of the JSON parser: strings, UTF-8, numbers, white space.
+ * Included by json*.c only.
  *
  * Thread:  [any]; pure functions.
  * Limits:  never read at or beyond `end`.
@@ -19,14 +20,16 @@ static inline bool ea_json_ws(char c)
 
 static inline const char *ea_json_skip_ws(const char *at, const char *end)
 {
-    /* everything up to the space is white space or an error, so compact text costs one comparison */
+    /* everything up to the space is white space or an error, so compact text costs one comparison
+     */
     while (at < end && EA_UNLIKELY((unsigned char)*at <= ' ') && ea_json_ws(*at))
         at++;
     return at;
 }
 
-/* Eight bytes at once: the high bit of a byte of the result is set when that byte is '"', '\', below 0x20 or above 0x7f. Bytes
- * after the first hit may be false hits, so only the lowest one counts. */
+/* Eight bytes at once: the high bit of a byte of the result is set when that byte is '"', '\',
+ * below 0x20 or above 0x7f. Bytes after the first hit may be false hits, so only the lowest one
+ * counts. */
 static inline uint64_t ea_json_special8(uint64_t w)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
@@ -35,16 +38,20 @@ static inline uint64_t ea_json_special8(uint64_t w)
     return (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | (w - ones * 0x20) | w) & high;
 }
 
-/* First byte at or after `at` that is '"', '\', a control character or not ASCII; `end` when there is none. */
+/* First byte at or after `at` that is '"', '\', a control character or not ASCII; `end` when there
+ * is none. */
 static inline const char *ea_json_scan_plain(const char *at, const char *end)
 {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  space = _mm_set1_epi8(' ');
 
     while (end - at >= 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-        /* as signed bytes, control characters and everything that is not ASCII are below the space */
-        __m128i m = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)), _mm_cmplt_epi8(v, space));
+        /* as signed bytes, control characters and everything that is not ASCII are below the space
+         */
+        __m128i m = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+                                 _mm_cmplt_epi8(v, space));
         int mask = _mm_movemask_epi8(m);
 
         if (mask)
@@ -71,7 +78,8 @@ static inline const char *ea_json_scan_plain(const char *at, const char *end)
     return at;
 }
 
-/* Bytes of the well-formed UTF-8 sequence at `at`, 0 when it is none (RFC 3629: shortest form, no surrogates). */
+/* Bytes of the well-formed UTF-8 sequence at `at`, 0 when it is none (RFC 3629: shortest form, no
+ * surrogates). */
 static inline unsigned ea_json_utf8(const char *at, const char *end)
 {
     const unsigned char *p = (const unsigned char *)at;
@@ -88,17 +96,20 @@ static inline unsigned ea_json_utf8(const char *at, const char *end)
             return 0;
         return (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ? 0 : 3;
     }
-    if (p[0] > 0xf4 || n < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 || (p[3] & 0xc0) != 0x80)
+    if (p[0] > 0xf4 || n < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 ||
+        (p[3] & 0xc0) != 0x80)
         return 0;
     return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
 }
 
-/* What is wrong with a token, or NULL; *ret_end is where it ends, or where the fault is. `at` is behind the opening quote; the end
- * is behind the closing one. */
-const char *ea_json_check_string(const char *at, const char *end, const char **ret_end, bool *ret_escapes);
+/* What is wrong with a token, or NULL; *ret_end is where it ends, or where the fault is. `at` is
+ * behind the opening quote; the end is behind the closing one. */
+const char *ea_json_check_string(const char *at, const char *end, const char **ret_end,
+                                 bool *ret_escapes);
 /* Decodes the inside of a checked string into out, which has room for n bytes. Bytes written. */
 size_t ea_json_unescape(const char *at, size_t n, char *out);
 /* Grammar of a number; *ret_int when it has neither fraction nor exponent. */
-const char *ea_json_check_number(const char *at, const char *end, const char **ret_end, bool *ret_int);
+const char *ea_json_check_number(const char *at, const char *end, const char **ret_end,
+                                 bool *ret_int);
 
 #endif

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* 768 significant digits decide every rounding of a double; what follows only says "a little more", which one further digit keeps. */
+/* 768 significant digits decide every rounding of a double; what follows only says "a little more",
+ * which one further digit keeps. */
 #define SIG_DIGITS 780
 
 struct decimal {
@@ -85,8 +86,9 @@ static int read_decimal(struct ea_str s, struct decimal *d)
 
 static double exact_pow10(int64_t e)
 {
-    static const double p[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                               1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double p[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                               1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                               1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
     return p[e];
 }
@@ -116,7 +118,8 @@ int ea_num_parse(struct ea_str s, double *ret)
         v = INFINITY;
     } else if (d.n <= 19 && d.mantissa <= (UINT64_C(1) << 53) && d.exp >= -22 && d.exp <= 22) {
         /* both operands are exact, so one IEEE operation rounds correctly */
-        v = d.exp < 0 ? (double)d.mantissa / exact_pow10(-d.exp) : (double)d.mantissa * exact_pow10(d.exp);
+        v = d.exp < 0 ? (double)d.mantissa / exact_pow10(-d.exp)
+                      : (double)d.mantissa * exact_pow10(d.exp);
     } else {
         v = round_decimal(&d);
     }
@@ -170,7 +173,8 @@ static void increment(struct shortest *s)
     }
 }
 
-/* d > 0, finite. Up to 15 (float: 6) digits survive decimal -> binary -> decimal, so for normal numbers the search starts there. */
+/* d > 0, finite. Up to 15 (float: 6) digits survive decimal -> binary -> decimal, so for normal
+ * numbers the search starts there. */
 static void find_shortest(struct shortest *s, double d, bool single)
 {
     int max = single ? 9 : 17;
@@ -180,7 +184,8 @@ static void find_shortest(struct shortest *s, double d, bool single)
         take_digits(s, d, prec);
         if (reads_back(s, d, single))
             break;
-        /* above a power of two the interval is twice as wide: the neighbour further up may read back where the nearest does not */
+        /* above a power of two the interval is twice as wide: the neighbour further up may read
+         * back where the nearest does not */
         increment(s);
         if (reads_back(s, d, single))
             break;
@@ -195,7 +200,8 @@ static unsigned put_exponent(char *out, const struct shortest *s, int min_digits
 
     if (s->n > 1)
         n += sprintf(out + n, ".%.*s", s->n - 1, s->digits + 1);
-    return (unsigned)(n + sprintf(out + n, "e%c%0*d", s->point - 1 < 0 ? '-' : '+', min_digits, abs(s->point - 1)));
+    return (unsigned)(n + sprintf(out + n, "e%c%0*d", s->point - 1 < 0 ? '-' : '+', min_digits,
+                                  abs(s->point - 1)));
 }
 
 static unsigned put_plain(char *out, const struct shortest *s)
@@ -205,7 +211,8 @@ static unsigned put_plain(char *out, const struct shortest *s)
     if (s->n <= s->point)
         return (unsigned)sprintf(out, "%.*s%.*s", s->n, s->digits, s->point - s->n, zeros);
     if (s->point > 0)
-        return (unsigned)sprintf(out, "%.*s.%.*s", s->point, s->digits, s->n - s->point, s->digits + s->point);
+        return (unsigned)sprintf(out, "%.*s.%.*s", s->point, s->digits, s->n - s->point,
+                                 s->digits + s->point);
     return (unsigned)sprintf(out, "0.%.*s%.*s", -s->point, zeros, s->n, s->digits);
 }
 

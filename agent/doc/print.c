@@ -16,8 +16,9 @@ static int print(struct ea_buf *b, const struct ea_val *v, enum style style, uns
 
 /* ---- order of keys ---- */
 
-/* Bytes of UTF-8 sort as code points. UTF-16 differs in one place only: a code point above U+FFFF begins with a surrogate and so
- * sorts before U+E000 to U+FFFF, whose first bytes are 0xee and 0xef. */
+/* Bytes of UTF-8 sort as code points. UTF-16 differs in one place only: a code point above U+FFFF
+ * begins with a surrogate and so sorts before U+E000 to U+FFFF, whose first bytes are 0xee and
+ * 0xef. */
 static int utf16_rank(unsigned char c)
 {
     if (c >= 0xf0)
@@ -123,7 +124,8 @@ static int print_list(struct ea_buf *b, const struct ea_val *v, enum style style
     return rc ? rc : ea_buf_addc(b, ']');
 }
 
-static int print_member(struct ea_buf *b, const struct ea_member *m, enum style style, unsigned depth, bool first)
+static int print_member(struct ea_buf *b, const struct ea_member *m, enum style style,
+                        unsigned depth, bool first)
 {
     int rc = first ? 0 : ea_buf_addc(b, ',');
 
@@ -134,7 +136,8 @@ static int print_member(struct ea_buf *b, const struct ea_member *m, enum style 
     return rc ? rc : print(b, &m->val, style, depth);
 }
 
-static int print_sorted(struct ea_buf *b, const struct ea_val *v, const struct ea_member **sorted, enum style style, unsigned depth)
+static int print_sorted(struct ea_buf *b, const struct ea_val *v, const struct ea_member **sorted,
+                        enum style style, unsigned depth)
 {
     uint32_t i;
     int rc = 0;
@@ -154,15 +157,18 @@ static int print_sorted(struct ea_buf *b, const struct ea_val *v, const struct e
     return rc;
 }
 
-/* Apart from print_sorted_small, so that a large array on the stack is not in every frame of the recursion. */
-static int print_sorted_large(struct ea_buf *b, const struct ea_val *v, enum style style, unsigned depth)
+/* Apart from print_sorted_small, so that a large array on the stack is not in every frame of the
+ * recursion. */
+static int print_sorted_large(struct ea_buf *b, const struct ea_val *v, enum style style,
+                              unsigned depth)
 {
     EA_AUTO_FREE const struct ea_member **sorted = malloc((size_t)v->n * sizeof *sorted);
 
     return sorted ? print_sorted(b, v, sorted, style, depth) : -E2BIG;
 }
 
-static int print_sorted_small(struct ea_buf *b, const struct ea_val *v, enum style style, unsigned depth)
+static int print_sorted_small(struct ea_buf *b, const struct ea_val *v, enum style style,
+                              unsigned depth)
 {
     const struct ea_member *sorted[SORT_ON_STACK];
 
@@ -175,7 +181,8 @@ static int print_map(struct ea_buf *b, const struct ea_val *v, enum style style,
     int rc = ea_buf_addc(b, '{');
 
     if (rc == 0 && style != COMPACT)
-        rc = v->n > SORT_ON_STACK ? print_sorted_large(b, v, style, depth) : print_sorted_small(b, v, style, depth);
+        rc = v->n > SORT_ON_STACK ? print_sorted_large(b, v, style, depth)
+                                  : print_sorted_small(b, v, style, depth);
     for (i = 0; style == COMPACT && i < v->n && rc == 0; i++)
         rc = print_member(b, &v->members[i], style, depth, i == 0);
     return rc ? rc : ea_buf_addc(b, '}');

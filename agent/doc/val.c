@@ -168,8 +168,10 @@ static bool is_number(const struct ea_val *v)
 static bool int_is_double(const struct ea_val *v, double d)
 {
     if (v->type == EA_V_UINT)
-        return d >= 0 && d < 18446744073709551616.0 && d == (double)(uint64_t)d && (uint64_t)d == v->u;
-    return d >= -9223372036854775808.0 && d < 9223372036854775808.0 && d == (double)(int64_t)d && (int64_t)d == v->i;
+        return d >= 0 && d < 18446744073709551616.0 && d == (double)(uint64_t)d &&
+               (uint64_t)d == v->u;
+    return d >= -9223372036854775808.0 && d < 9223372036854775808.0 && d == (double)(int64_t)d &&
+           (int64_t)d == v->i;
 }
 
 static bool numbers_equal(const struct ea_val *a, const struct ea_val *b)
@@ -275,7 +277,8 @@ static int settle(const struct ea_val *v, unsigned depth)
     if (depth > EQUAL_DEPTH)
         return -E2BIG;
     for (i = 0; v->type == EA_V_MAP && i < v->n && rc == 0; i++) {
-        if (v->members[i].val.type == EA_V_MAP || v->members[i].val.type == EA_V_LIST || v->members[i].val.type == EA_V_RAW)
+        if (v->members[i].val.type == EA_V_MAP || v->members[i].val.type == EA_V_LIST ||
+            v->members[i].val.type == EA_V_RAW)
             rc = settle(&v->members[i].val, depth + 1);
     }
     for (i = 0; v->type == EA_V_LIST && i < v->n && rc == 0; i++)

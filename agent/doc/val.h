@@ -1,10 +1,12 @@
-/* doc/val.h - the one read-only node type over JSON and YAML, which is also the CEL value: 16 bytes, passed by value.
+/* doc/val.h - the one read-only node type over JSON and YAML, which is also the CEL value: 16
+ * bytes, passed by value.
  *
- * Thread:  a tree without EA_V_RAW nodes is immutable and [any]; a tree with raw nodes is [owner] until they were touched,
- *          because the first touch builds the subtree in the document's arena. ea_doc_settle() builds them all.
- * Owns:    nothing; strings are slices of the source text or of the arena, which must outlive the value.
- * Limits:  those of the parser that made it (base/limits.h).
- * Never:   changes after publication (but for raw nodes, where nobody sees a difference).
+ * Thread:  a tree without EA_V_RAW nodes is immutable and [any]; a tree with raw nodes is [owner]
+ * until they were touched, because the first touch builds the subtree in the document's arena.
+ * ea_doc_settle() builds them all. Owns:    nothing; strings are slices of the source text or of
+ * the arena, which must outlive the value. Limits:  those of the parser that made it
+ * (base/limits.h). Never:   changes after publication (but for raw nodes, where nobody sees a
+ * difference).
  */
 #ifndef EA_DOC_VAL_H
 #define EA_DOC_VAL_H
@@ -15,8 +17,8 @@
 enum ea_vtype {
     EA_V_NULL = 0,
     EA_V_BOOL,
-    EA_V_INT,       /* int64; from JSON: a number token without . e E that fits */
-    EA_V_UINT,      /* CEL only */
+    EA_V_INT,  /* int64; from JSON: a number token without . e E that fits */
+    EA_V_UINT, /* CEL only */
     EA_V_DOUBLE,
     EA_V_STRING,    /* n bytes of valid UTF-8 */
     EA_V_BYTES,     /* CEL only */
@@ -95,11 +97,13 @@ static inline struct ea_str ea_val_text(const struct ea_val *v)
     return (struct ea_str){v->s, v->n};
 }
 
-/* Builds a raw subtree; returns the node to use instead (v itself when it is not raw). Never NULL: a subtree that cannot
- * be built because the arena is full becomes a null node and this thread's ea_doc_overflows() goes up. */
+/* Builds a raw subtree; returns the node to use instead (v itself when it is not raw). Never NULL:
+ * a subtree that cannot be built because the arena is full becomes a null node and this thread's
+ * ea_doc_overflows() goes up. */
 const struct ea_val *ea_val_force_slow(const struct ea_val *v);
-/* How often this thread met a raw node that could not be built. Whoever judges a document compares before and after: when it
- * went up, a null node stood for something that was there, and the verdict is void. */
+/* How often this thread met a raw node that could not be built. Whoever judges a document compares
+ * before and after: when it went up, a null node stood for something that was there, and the
+ * verdict is void. */
 uint64_t ea_doc_overflows(void);
 static inline const struct ea_val *ea_val_force(const struct ea_val *v)
 {

@@ -7,8 +7,9 @@
 #include "doc/json.h"
 #include "doc/yaml_internal.h"
 
-/* From bytes to events to a tree, one document at a time. The kubernetes profile splits a stream at its --- lines before anything
- * looks at it, as kubectl does, and takes the first document of every piece. */
+/* From bytes to events to a tree, one document at a time. The kubernetes profile splits a stream at
+ * its --- lines before anything looks at it, as kubectl does, and takes the first document of every
+ * piece. */
 
 struct anchor {
     struct anchor *next;
@@ -104,11 +105,14 @@ static int parse_error(struct source *s)
     if (p->error == YAML_MEMORY_ERROR)
         return ea_fail(s->err, -E2BIG, "not enough memory to parse YAML");
     if (p->error == YAML_READER_ERROR)
-        return ea_fail(s->err, -EINVAL, "line %zu: %s (byte %zu)", p->mark.line + 1 + s->line, what, p->problem_offset);
+        return ea_fail(s->err, -EINVAL, "line %zu: %s (byte %zu)", p->mark.line + 1 + s->line, what,
+                       p->problem_offset);
     if (p->context && p->context_mark.line != p->problem_mark.line)
-        return ea_fail(s->err, -EINVAL, "line %zu, column %zu: %s, %s that began on line %zu", p->problem_mark.line + 1 + s->line,
-                       p->problem_mark.column + 1, what, p->context, p->context_mark.line + 1 + s->line);
-    return ea_fail(s->err, -EINVAL, "line %zu, column %zu: %s", p->problem_mark.line + 1 + s->line, p->problem_mark.column + 1, what);
+        return ea_fail(s->err, -EINVAL, "line %zu, column %zu: %s, %s that began on line %zu",
+                       p->problem_mark.line + 1 + s->line, p->problem_mark.column + 1, what,
+                       p->context, p->context_mark.line + 1 + s->line);
+    return ea_fail(s->err, -EINVAL, "line %zu, column %zu: %s", p->problem_mark.line + 1 + s->line,
+                   p->problem_mark.column + 1, what);
 }
 
 static int next_event(struct source *s)
@@ -172,7 +176,8 @@ static int find_anchor(struct source *s, struct ea_ynode *n)
     while (x && !ea_str_eq(x->name, n->text))
         x = x->next;
     if (x == NULL)
-        return ea_fail(s->err, -EINVAL, "line %u, column %u: there is no anchor \"%.*s\"", n->line, n->column, EA_STRF(n->text));
+        return ea_fail(s->err, -EINVAL, "line %u, column %u: there is no anchor \"%.*s\"", n->line,
+                       n->column, EA_STRF(n->text));
     n->target = x->node;
     return 0;
 }
@@ -187,16 +192,18 @@ static int fill_node(struct source *s, struct ea_ynode *n)
     case YAML_SCALAR_EVENT:
         n->kind = EA_Y_SCALAR;
         n->implicit = e->data.scalar.plain_implicit;
-        ok = copy_text(s->a, e->data.scalar.value, e->data.scalar.length, &n->text) && copy_z(s->tmp, e->data.scalar.tag, &n->tag) &&
-             add_anchor(s, e->data.scalar.anchor, n);
+        ok = copy_text(s->a, e->data.scalar.value, e->data.scalar.length, &n->text) &&
+             copy_z(s->tmp, e->data.scalar.tag, &n->tag) && add_anchor(s, e->data.scalar.anchor, n);
         break;
     case YAML_SEQUENCE_START_EVENT:
         n->kind = EA_Y_LIST;
-        ok = copy_z(s->tmp, e->data.sequence_start.tag, &n->tag) && add_anchor(s, e->data.sequence_start.anchor, n);
+        ok = copy_z(s->tmp, e->data.sequence_start.tag, &n->tag) &&
+             add_anchor(s, e->data.sequence_start.anchor, n);
         break;
     case YAML_MAPPING_START_EVENT:
         n->kind = EA_Y_MAP;
-        ok = copy_z(s->tmp, e->data.mapping_start.tag, &n->tag) && add_anchor(s, e->data.mapping_start.anchor, n);
+        ok = copy_z(s->tmp, e->data.mapping_start.tag, &n->tag) &&
+             add_anchor(s, e->data.mapping_start.anchor, n);
         break;
     default:
         n->kind = EA_Y_ALIAS;
@@ -208,7 +215,8 @@ static int fill_node(struct source *s, struct ea_ynode *n)
 
 static int add_node(struct source *s, struct ea_ynode **root)
 {
-    struct ea_ynode *n = ea_arena_zalloc(s->tmp, sizeof *n), *parent = s->depth ? s->stack[s->depth - 1] : NULL;
+    struct ea_ynode *n = ea_arena_zalloc(s->tmp, sizeof *n),
+                    *parent = s->depth ? s->stack[s->depth - 1] : NULL;
     int rc;
 
     if (n == NULL)
@@ -231,7 +239,8 @@ static int add_node(struct source *s, struct ea_ynode **root)
     if (n->kind == EA_Y_SCALAR || n->kind == EA_Y_ALIAS)
         return 0;
     if (s->depth == EA_MAX_DEPTH)
-        return ea_fail(s->err, -E2BIG, "line %u, column %u: nested more than %u levels deep", n->line, n->column, EA_MAX_DEPTH);
+        return ea_fail(s->err, -E2BIG, "line %u, column %u: nested more than %u levels deep",
+                       n->line, n->column, EA_MAX_DEPTH);
     s->stack[s->depth++] = n;
     return 0;
 }
@@ -293,7 +302,8 @@ static struct ea_yaml_doc *new_doc(struct stream *st, unsigned line)
         st->docs_size = size;
     }
     docs += out->n++;
-    *docs = (struct ea_yaml_doc){.root = ea_val_null(), .line = line, .lines = ea_yaml_lines_new(st->a)};
+    *docs = (struct ea_yaml_doc){
+        .root = ea_val_null(), .line = line, .lines = ea_yaml_lines_new(st->a)};
     if (docs->lines == NULL)
         out_of_room(st->err);
     return docs->lines ? docs : NULL;
@@ -302,7 +312,8 @@ static struct ea_yaml_doc *new_doc(struct stream *st, unsigned line)
 static int build_document(struct stream *st, struct ea_ynode *root, unsigned line)
 {
     struct ea_yaml_doc *doc = new_doc(st, root ? root->line : line);
-    struct ea_ybuild b = {.a = st->a, .tmp = &st->tmp, .profile = st->profile, .out = st->out, .err = st->err};
+    struct ea_ybuild b = {
+        .a = st->a, .tmp = &st->tmp, .profile = st->profile, .out = st->out, .err = st->err};
     int rc;
 
     if (doc == NULL)
@@ -338,7 +349,8 @@ static int parse_strict(struct stream *st, struct ea_str text)
     return rc;
 }
 
-/* What follows the first document of a piece is not looked at by kubectl; the reader should know. */
+/* What follows the first document of a piece is not looked at by kubectl; the reader should know.
+ */
 static int warn_of_rest(struct stream *st, struct source *s)
 {
     struct ea_ybuild b = {.a = st->a, .out = st->out};
@@ -347,7 +359,10 @@ static int warn_of_rest(struct stream *st, struct source *s)
     s->err = NULL;
     if (next_event(s) == 0 && s->event.type == YAML_STREAM_END_EVENT)
         return 0;
-    return ea_yaml_warn(&b, line, "text after the end of the document is ignored, as kubectl ignores it") ? 0 : out_of_room(st->err);
+    return ea_yaml_warn(&b, line,
+                        "text after the end of the document is ignored, as kubectl ignores it")
+               ? 0
+               : out_of_room(st->err);
 }
 
 /* `line` counts from 0. */
@@ -378,7 +393,8 @@ static struct ea_str take_line(struct ea_str *rest)
     return line;
 }
 
-/* Splits as apimachinery's YAMLReader does: at lines that begin with ---, behind which only a comment may stand. */
+/* Splits as apimachinery's YAMLReader does: at lines that begin with ---, behind which only a
+ * comment may stand. */
 static int parse_kubernetes(struct stream *st, struct ea_str text)
 {
     struct ea_str rest = text, piece = ea_strn(text.p, 0);
@@ -392,7 +408,9 @@ static int parse_kubernetes(struct stream *st, struct ea_str text)
             struct ea_str behind = ea_str_trim(ea_strn(l.p + 3, l.n - 3));
 
             if (behind.n && behind.p[0] != '#')
-                return ea_fail(st->err, -EINVAL, "line %u: nothing but a comment may follow --- on its line", line + 1);
+                return ea_fail(st->err, -EINVAL,
+                               "line %u: nothing but a comment may follow --- on its line",
+                               line + 1);
             if (piece.n) {
                 rc = parse_piece(st, piece, piece_line);
                 piece = ea_strn(rest.p, 0);
@@ -446,8 +464,8 @@ static int parse_json(struct stream *st, struct ea_str text)
     return rc;
 }
 
-int ea_yaml_parse(struct ea_arena *a, struct ea_str text, enum ea_yaml_profile profile, struct ea_yaml_stream *ret,
-                  struct ea_err *err)
+int ea_yaml_parse(struct ea_arena *a, struct ea_str text, enum ea_yaml_profile profile,
+                  struct ea_yaml_stream *ret, struct ea_err *err)
 {
     struct stream st = {.a = a, .profile = profile, .out = ret, .err = err};
     int rc;

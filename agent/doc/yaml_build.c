@@ -7,7 +7,8 @@
 
 static int build_node(struct ea_ybuild *b, struct ea_ynode *n);
 
-/* ---- a map under construction: in the order of first appearance, a later value replaces an earlier one ---- */
+/* ---- a map under construction: in the order of first appearance, a later value replaces an
+ * earlier one ---- */
 
 struct ymap {
     struct ea_arena *tmp;
@@ -91,7 +92,8 @@ static int ymap_set(struct ymap *y, ptrdiff_t at, struct ea_member m, uint32_t l
 
 /* ---- limits ---- */
 
-/* The guard of go.yaml.in/yaml/v2 against documents that are nearly all alias; counting is the same, so the verdict is too. */
+/* The guard of go.yaml.in/yaml/v2 against documents that are nearly all alias; counting is the
+ * same, so the verdict is too. */
 static bool too_much_aliasing(const struct ea_ybuild *b)
 {
     double decoded = (double)b->decoded, allowed = 0.99;
@@ -119,7 +121,9 @@ static int count(struct ea_ybuild *b, const struct ea_ynode *n, uint64_t nodes)
 
 static int check_tag(struct ea_ybuild *b, const struct ea_ynode *n)
 {
-    return n->tag.p && b->profile == EA_YAML_STRICT ? ea_yaml_fail(b, -EINVAL, n, "tags are not allowed") : 0;
+    return n->tag.p && b->profile == EA_YAML_STRICT
+               ? ea_yaml_fail(b, -EINVAL, n, "tags are not allowed")
+               : 0;
 }
 
 static int build_alias(struct ea_ybuild *b, struct ea_ynode *n)
@@ -130,7 +134,8 @@ static int build_alias(struct ea_ybuild *b, struct ea_ynode *n)
     if (t->state == EA_Y_BUSY)
         return ea_yaml_fail(b, -EINVAL, n, "the anchor \"%.*s\" contains itself", EA_STRF(n->text));
     if (++b->aliases > EA_MAX_YAML_ALIASES)
-        return ea_yaml_fail(b, -E2BIG, n, "more than %u aliases in one document", EA_MAX_YAML_ALIASES);
+        return ea_yaml_fail(b, -E2BIG, n, "more than %u aliases in one document",
+                            EA_MAX_YAML_ALIASES);
     rc = t->state == EA_Y_DONE ? 0 : build_node(b, t);
     if (rc)
         return rc;
@@ -151,7 +156,8 @@ static int build_alias(struct ea_ybuild *b, struct ea_ynode *n)
 
 static int resolve(struct ea_ybuild *b, const struct ea_ynode *n, struct ea_yscalar *ret)
 {
-    return b->profile == EA_YAML_STRICT ? ea_yaml_resolve_strict(b, n, ret) : ea_yaml_resolve_kubernetes(b, n, ret);
+    return b->profile == EA_YAML_STRICT ? ea_yaml_resolve_strict(b, n, ret)
+                                        : ea_yaml_resolve_kubernetes(b, n, ret);
 }
 
 static int build_scalar(struct ea_ybuild *b, struct ea_ynode *n)
@@ -193,10 +199,12 @@ static int build_list(struct ea_ybuild *b, struct ea_ynode *n)
 /* isMerge() of go.yaml.in/yaml/v2 */
 static bool is_merge(const struct ea_ynode *k)
 {
-    return k->kind == EA_Y_SCALAR && ea_str_is(k->text, "<<") && (k->implicit || ea_str_is(k->tag, "tag:yaml.org,2002:merge"));
+    return k->kind == EA_Y_SCALAR && ea_str_is(k->text, "<<") &&
+           (k->implicit || ea_str_is(k->tag, "tag:yaml.org,2002:merge"));
 }
 
-/* A key is resolved here and not built, because what JSON cannot hold as a value (infinity) may still be a key. */
+/* A key is resolved here and not built, because what JSON cannot hold as a value (infinity) may
+ * still be a key. */
 static int count_key(struct ea_ybuild *b, struct ea_ynode *k)
 {
     bool alias = k->kind == EA_Y_ALIAS;
@@ -206,7 +214,8 @@ static int count_key(struct ea_ybuild *b, struct ea_ynode *k)
     if (rc || !alias)
         return rc;
     if (++b->aliases > EA_MAX_YAML_ALIASES)
-        return ea_yaml_fail(b, -E2BIG, k, "more than %u aliases in one document", EA_MAX_YAML_ALIASES);
+        return ea_yaml_fail(b, -E2BIG, k, "more than %u aliases in one document",
+                            EA_MAX_YAML_ALIASES);
     b->in_alias++;
     rc = count(b, k, 1);
     b->in_alias--;
@@ -220,7 +229,8 @@ static int key_of(struct ea_ybuild *b, struct ea_ynode *k, struct ea_str *ret)
     int rc;
 
     if (n->kind != EA_Y_SCALAR)
-        return ea_yaml_fail(b, -EINVAL, k, "a %s cannot be a key", n->kind == EA_Y_LIST ? "list" : "map");
+        return ea_yaml_fail(b, -EINVAL, k, "a %s cannot be a key",
+                            n->kind == EA_Y_LIST ? "list" : "map");
     rc = count_key(b, k);
     if (rc == 0)
         rc = check_tag(b, n);
@@ -249,11 +259,14 @@ static int add_pair(struct ea_ybuild *b, struct ymap *y, struct ea_ynode *k)
     at = ymap_find(y, key);
     if (at >= 0 && !y->merged[at]) {
         if (b->profile == EA_YAML_STRICT)
-            return ea_yaml_fail(b, -EINVAL, k, "the key \"%.*s\" repeats (first on line %u)", (int)EA_MIN(key.n, 100), key.p, y->line[at]);
-        if (!ea_yaml_warn(b, k->line, "key \"%.*s\" repeats, the last one counts", (int)EA_MIN(key.n, 100), key.p))
+            return ea_yaml_fail(b, -EINVAL, k, "the key \"%.*s\" repeats (first on line %u)",
+                                (int)EA_MIN(key.n, 100), key.p, y->line[at]);
+        if (!ea_yaml_warn(b, k->line, "key \"%.*s\" repeats, the last one counts",
+                          (int)EA_MIN(key.n, 100), key.p))
             return -E2BIG;
     }
-    return ymap_set(y, at, (struct ea_member){.key = ea_val_str(key), .val = k->next->built}, k->line, false);
+    return ymap_set(y, at, (struct ea_member){.key = ea_val_str(key), .val = k->next->built},
+                    k->line, false);
 }
 
 static int merge_map(struct ea_ybuild *b, struct ymap *y, struct ea_ynode *src, uint32_t line)
@@ -318,7 +331,9 @@ static int build_map(struct ea_ybuild *b, struct ea_ynode *n)
         return rc;
     n->height++;
     rc = ea_map_seal(b->a, y.m, y.n, &n->built, NULL);
-    return rc ? rc : ea_yaml_lines_add(b->lines, n->built.members, sizeof(struct ea_member), y.line, y.n);
+    return rc ? rc
+              : ea_yaml_lines_add(b->lines, n->built.members, sizeof(struct ea_member), y.line,
+                                  y.n);
 }
 
 static int build_node(struct ea_ybuild *b, struct ea_ynode *n)

@@ -1,5 +1,6 @@
-/* Scalars as sigs.k8s.io/yaml v1.6 sees them: go.yaml.in/yaml/v2 resolve.go and decode.go, then convertToJSONableObject of
- * yaml.go, then Go's encoding/json. The order of the attempts below is the order there, because it decides. */
+/* Scalars as sigs.k8s.io/yaml v1.6 sees them: go.yaml.in/yaml/v2 resolve.go and decode.go, then
+ * convertToJSONableObject of yaml.go, then Go's encoding/json. The order of the attempts below is
+ * the order there, because it decides. */
 #include <math.h>
 #include <stdio.h>
 
@@ -7,7 +8,17 @@
 #include "doc/num.h"
 #include "doc/yaml_internal.h"
 
-enum tag { TAG_NONE, TAG_STR, TAG_BOOL, TAG_INT, TAG_FLOAT, TAG_NULL, TAG_TIMESTAMP, TAG_BINARY, TAG_OTHER };
+enum tag {
+    TAG_NONE,
+    TAG_STR,
+    TAG_BOOL,
+    TAG_INT,
+    TAG_FLOAT,
+    TAG_NULL,
+    TAG_TIMESTAMP,
+    TAG_BINARY,
+    TAG_OTHER
+};
 
 static const char *const tag_names[] = {"",       "!!str",       "!!bool",   "!!int", "!!float",
                                         "!!null", "!!timestamp", "!!binary", "?"};
@@ -41,8 +52,10 @@ static bool word_in(struct ea_str s, const char *const *words)
 
 static bool resolve_word(struct ea_str s, enum tag *ret_tag, struct ea_val *ret)
 {
-    static const char *const yes[] = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", NULL};
-    static const char *const no[] = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", NULL};
+    static const char *const yes[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
+                                      "True", "TRUE", "on",  "On",  "ON",  NULL};
+    static const char *const no[] = {"n",     "N",     "no",  "No",  "NO",  "false",
+                                     "False", "FALSE", "off", "Off", "OFF", NULL};
     static const char *const null[] = {"", "~", "null", "Null", "NULL", NULL};
     static const char *const nan_words[] = {".nan", ".NaN", ".NAN", NULL};
     static const char *const inf[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", NULL};
@@ -58,7 +71,9 @@ static bool resolve_word(struct ea_str s, enum tag *ret_tag, struct ea_val *ret)
         *ret = ea_val_null();
     } else if (word_in(s, nan_words) || word_in(s, inf) || word_in(s, minus_inf)) {
         *ret_tag = TAG_FLOAT;
-        *ret = ea_val_double(word_in(s, nan_words) ? (double)NAN : word_in(s, inf) ? INFINITY : -INFINITY);
+        *ret = ea_val_double(word_in(s, nan_words) ? (double)NAN
+                             : word_in(s, inf)     ? INFINITY
+                                                   : -INFINITY);
     } else {
         return false;
     }
@@ -92,7 +107,8 @@ static bool go_uint(struct ea_str s, unsigned base, uint64_t *ret)
     for (; i < s.n; i++) {
         unsigned d = (unsigned)digit_value(s.p[i]);
 
-        if (d >= base || __builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, (uint64_t)d, &v))
+        if (d >= base || __builtin_mul_overflow(v, (uint64_t)base, &v) ||
+            __builtin_add_overflow(v, (uint64_t)d, &v))
             return false;
     }
     *ret = v;
@@ -119,7 +135,8 @@ static bool underscores_ok(struct ea_str s)
     size_t i;
 
     for (i = 0; i < s.n; i++) {
-        if (s.p[i] == '_' && (i == 0 || i + 1 == s.n || digit_value(s.p[i - 1]) > 9 || digit_value(s.p[i + 1]) > 9))
+        if (s.p[i] == '_' &&
+            (i == 0 || i + 1 == s.n || digit_value(s.p[i - 1]) > 9 || digit_value(s.p[i + 1]) > 9))
             return false;
     }
     return true;
@@ -250,7 +267,8 @@ static bool take_zone(struct ea_str *s)
 
     if (take_char(s, "Z"))
         return true;
-    return take_char(s, "+-") && take_number(s, 2, 2, 0, 24, &v) && take_char(s, ":") && take_number(s, 2, 2, 0, 60, &v);
+    return take_char(s, "+-") && take_number(s, 2, 2, 0, 24, &v) && take_char(s, ":") &&
+           take_number(s, 2, 2, 0, 60, &v);
 }
 
 /* 2006-1-2, 2006-1-2 15:4:5.9, 2006-1-2[Tt]15:4:5.9Z07:00 */
@@ -259,28 +277,32 @@ static bool is_timestamp(struct ea_str s)
     int year, month, day, v;
     bool zone;
 
-    if (!take_number(&s, 4, 4, 0, 9999, &year) || !take_char(&s, "-") || !take_number(&s, 1, 2, 1, 12, &month) ||
-        !take_char(&s, "-") || !take_number(&s, 1, 2, 1, 31, &day) || !day_exists(year, month, day))
+    if (!take_number(&s, 4, 4, 0, 9999, &year) || !take_char(&s, "-") ||
+        !take_number(&s, 1, 2, 1, 12, &month) || !take_char(&s, "-") ||
+        !take_number(&s, 1, 2, 1, 31, &day) || !day_exists(year, month, day))
         return false;
     if (s.n == 0)
         return true;
     zone = s.p[0] != ' ';
-    if (!take_char(&s, "Tt ") || !take_number(&s, 1, 2, 0, 23, &v) || !take_char(&s, ":") || !take_number(&s, 1, 2, 0, 59, &v) ||
-        !take_char(&s, ":") || !take_number(&s, 1, 2, 0, 59, &v) || !take_fraction(&s))
+    if (!take_char(&s, "Tt ") || !take_number(&s, 1, 2, 0, 23, &v) || !take_char(&s, ":") ||
+        !take_number(&s, 1, 2, 0, 59, &v) || !take_char(&s, ":") ||
+        !take_number(&s, 1, 2, 0, 59, &v) || !take_fraction(&s))
         return false;
     return (!zone || take_zone(&s)) && s.n == 0;
 }
 
 /* ---- resolve ---- */
 
-static bool resolve_untagged(struct ea_ybuild *b, struct ea_str s, enum tag want, enum tag *ret_tag, struct ea_val *ret)
+static bool resolve_untagged(struct ea_ybuild *b, struct ea_str s, enum tag want, enum tag *ret_tag,
+                             struct ea_val *ret)
 {
     struct ea_str plain;
     char c = s.n ? s.p[0] : '~';
 
     *ret_tag = TAG_STR;
     *ret = ea_val_str(s);
-    if (want == TAG_STR || (strchr("yYnNtTfFoO~.+-", c) == NULL && (c < '0' || c > '9')) || c == '\0')
+    if (want == TAG_STR || (strchr("yYnNtTfFoO~.+-", c) == NULL && (c < '0' || c > '9')) ||
+        c == '\0')
         return true;
     if (resolve_word(s, ret_tag, ret))
         return true;
@@ -323,7 +345,8 @@ static int decode_binary(struct ea_ybuild *b, const struct ea_ynode *n, struct e
     return 0;
 }
 
-int ea_yaml_resolve_kubernetes(struct ea_ybuild *b, const struct ea_ynode *n, struct ea_yscalar *ret)
+int ea_yaml_resolve_kubernetes(struct ea_ybuild *b, const struct ea_ynode *n,
+                               struct ea_yscalar *ret)
 {
     enum tag want = tag_of(n->tag), got;
 
@@ -339,7 +362,8 @@ int ea_yaml_resolve_kubernetes(struct ea_ybuild *b, const struct ea_ynode *n, st
         return 0;
     }
     if (want != TAG_NONE && want != TAG_STR && want != got)
-        return ea_yaml_fail(b, -EINVAL, n, "\"%.*s\" is no %s", (int)EA_MIN(n->text.n, 40), n->text.p, tag_names[want]);
+        return ea_yaml_fail(b, -EINVAL, n, "\"%.*s\" is no %s", (int)EA_MIN(n->text.n, 40),
+                            n->text.p, tag_names[want]);
     return 0;
 }
 
@@ -383,7 +407,8 @@ static int number_key(struct ea_ybuild *b, const struct ea_val *v, struct ea_str
     return ret->p ? 0 : -E2BIG;
 }
 
-int ea_yaml_key_text(struct ea_ybuild *b, const struct ea_ynode *n, const struct ea_yscalar *s, struct ea_str *ret)
+int ea_yaml_key_text(struct ea_ybuild *b, const struct ea_ynode *n, const struct ea_yscalar *s,
+                     struct ea_str *ret)
 {
     switch (s->v.type) {
     case EA_V_STRING:
@@ -395,11 +420,13 @@ int ea_yaml_key_text(struct ea_ybuild *b, const struct ea_ynode *n, const struct
     case EA_V_DOUBLE:
         return number_key(b, &s->v, ret);
     default:
-        return ea_yaml_fail(b, -EINVAL, n, "%s cannot be a key", s->v.type == EA_V_NULL ? "null" : "an integer above 2^63-1");
+        return ea_yaml_fail(b, -EINVAL, n, "%s cannot be a key",
+                            s->v.type == EA_V_NULL ? "null" : "an integer above 2^63-1");
     }
 }
 
-int ea_yaml_json_value(struct ea_ybuild *b, const struct ea_ynode *n, const struct ea_yscalar *s, struct ea_val *ret)
+int ea_yaml_json_value(struct ea_ybuild *b, const struct ea_ynode *n, const struct ea_yscalar *s,
+                       struct ea_val *ret)
 {
     struct ea_str text;
     int rc;

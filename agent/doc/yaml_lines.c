@@ -3,7 +3,8 @@
 #include "base/limits.h"
 #include "doc/yaml_internal.h"
 
-/* Where a node stands is asked for its address: every array of items or members is one span with a line per entry. */
+/* Where a node stands is asked for its address: every array of items or members is one span with a
+ * line per entry. */
 struct span {
     const char *base;
     const uint32_t *line;
@@ -43,7 +44,8 @@ static bool room_for_span(struct ea_yaml_lines *l)
     return true;
 }
 
-int ea_yaml_lines_add(struct ea_yaml_lines *l, const void *base, size_t stride, const uint32_t *line, uint32_t n)
+int ea_yaml_lines_add(struct ea_yaml_lines *l, const void *base, size_t stride,
+                      const uint32_t *line, uint32_t n)
 {
     uint32_t *copy;
 
@@ -53,13 +55,15 @@ int ea_yaml_lines_add(struct ea_yaml_lines *l, const void *base, size_t stride, 
     if (copy == NULL || !room_for_span(l))
         return -E2BIG;
     memcpy(copy, line, (size_t)n * sizeof *copy);
-    l->spans[l->n++] = (struct span){.base = base, .line = copy, .n = n, .stride = (uint32_t)stride};
+    l->spans[l->n++] =
+        (struct span){.base = base, .line = copy, .n = n, .stride = (uint32_t)stride};
     return 0;
 }
 
 static int by_base(const void *a, const void *b)
 {
-    uintptr_t x = (uintptr_t)((const struct span *)a)->base, y = (uintptr_t)((const struct span *)b)->base;
+    uintptr_t x = (uintptr_t)((const struct span *)a)->base,
+              y = (uintptr_t)((const struct span *)b)->base;
 
     return (x > y) - (x < y);
 }
@@ -164,7 +168,8 @@ static int json_lines(struct cursor *c, struct ea_val *v)
     return rc;
 }
 
-int ea_yaml_lines_of_json(struct ea_yaml_lines *l, struct ea_str text, unsigned from, struct ea_val *root)
+int ea_yaml_lines_of_json(struct ea_yaml_lines *l, struct ea_str text, unsigned from,
+                          struct ea_val *root)
 {
     struct cursor c = {.l = l, .at = text.p, .end = text.p + text.n, .line = from};
     int rc = json_lines(&c, root);

@@ -1,4 +1,5 @@
-/* Scalars of our own files: the core schema of YAML 1.2, less what two readers could take for two things. */
+/* Scalars of our own files: the core schema of YAML 1.2, less what two readers could take for two
+ * things. */
 #include "doc/num.h"
 #include "doc/yaml_internal.h"
 
@@ -25,7 +26,8 @@ static bool all_digits(struct ea_str s, const char *digits)
 /* 0o17 and 0xff; *ret_rc is 0 or -ERANGE. */
 static bool based_int(struct ea_str s, struct ea_val *ret, int *ret_rc)
 {
-    bool hex = s.n > 2 && s.p[0] == '0' && s.p[1] == 'x', octal = s.n > 2 && s.p[0] == '0' && s.p[1] == 'o';
+    bool hex = s.n > 2 && s.p[0] == '0' && s.p[1] == 'x',
+         octal = s.n > 2 && s.p[0] == '0' && s.p[1] == 'o';
     struct ea_str digits = hex || octal ? ea_strn(s.p + 2, s.n - 2) : EA_STR_NULL;
     uint64_t v = 0;
     size_t i;
@@ -46,8 +48,9 @@ static bool based_int(struct ea_str s, struct ea_val *ret, int *ret_rc)
 
 static int number(struct ea_ybuild *b, const struct ea_ynode *n, struct ea_val *ret)
 {
-    static const char *const not_finite[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf", "+.INF",
-                                             "-.inf", "-.Inf", "-.INF", ".nan",  ".NaN",  ".NAN", NULL};
+    static const char *const not_finite[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf",
+                                             "+.INF", "-.inf", "-.Inf", "-.INF", ".nan",
+                                             ".NaN",  ".NAN",  NULL};
     struct ea_str s = n->text, digits = s;
     int64_t i;
     double d;
@@ -65,7 +68,10 @@ static int number(struct ea_ybuild *b, const struct ea_ynode *n, struct ea_val *
     if (s.p[0] == '-' || s.p[0] == '+')
         digits = ea_strn(s.p + 1, s.n - 1);
     if (digits.n > 1 && digits.p[0] == '0' && all_digits(digits, "0123456789"))
-        return ea_yaml_fail(b, -EINVAL, n, "%.*s is octal to some readers and decimal to others: write 0o…, or quote it", EA_STRF(s));
+        return ea_yaml_fail(
+            b, -EINVAL, n,
+            "%.*s is octal to some readers and decimal to others: write 0o…, or quote it",
+            EA_STRF(s));
     *ret = ea_val_double(d);
     if (all_digits(digits, "0123456789") && ea_str_to_i64(s.p[0] == '+' ? digits : s, &i) == 0)
         *ret = ea_val_int(i);
@@ -89,7 +95,9 @@ int ea_yaml_resolve_strict(struct ea_ybuild *b, const struct ea_ynode *n, struct
     else if (is_any(s, true_words) || is_any(s, false_words))
         ret->v = ea_val_bool(is_any(s, true_words));
     else if (is_any(s, unclear))
-        return ea_yaml_fail(b, -EINVAL, n, "%.*s is true or false to some readers: write true or false, or quote it", EA_STRF(s));
+        return ea_yaml_fail(
+            b, -EINVAL, n,
+            "%.*s is true or false to some readers: write true or false, or quote it", EA_STRF(s));
     else if (strchr("+-.0123456789", s.p[0]))
         return number(b, n, &ret->v);
     return 0;

@@ -1,5 +1,5 @@
-/* Benchmark of the JSON parser beside cJSON with malloc, on one admission review. Both sides run in turns; medians.
- * usage: bench_json [file]; one line per figure. */
+/* Benchmark of the JSON parser beside cJSON with malloc, on one admission review. Both sides run in
+ * turns; medians. usage: bench_json [file]; one line per figure. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <time.h>
@@ -62,7 +62,8 @@ static double time_cjson(struct ea_str text)
     return (now_us() - start) / PARSES;
 }
 
-static double time_print(struct ea_arena *a, struct ea_buf *b, const struct ea_val *v, int (*print)(struct ea_buf *, const struct ea_val *))
+static double time_print(struct ea_arena *a, struct ea_buf *b, const struct ea_val *v,
+                         int (*print)(struct ea_buf *, const struct ea_val *))
 {
     double start = now_us();
     int i;
@@ -87,12 +88,14 @@ static double time_cjson_print(cJSON *j)
 
 static void line(const char *name, size_t bytes, double us, double other, const char *bar)
 {
-    printf("%s: %.0f MB/s, %.2f us, ratio %.1f x cJSON (%s)\n", name, (double)bytes / us, us, other / us, bar);
+    printf("%s: %.0f MB/s, %.2f us, ratio %.1f x cJSON (%s)\n", name, (double)bytes / us, us,
+           other / us, bar);
 }
 
 int main(int argc, char **argv)
 {
-    static double lazy[ROUNDS], full[ROUNDS], cjson[ROUNDS], print[ROUNDS], jcs[ROUNDS], cprint[ROUNDS];
+    static double lazy[ROUNDS], full[ROUNDS], cjson[ROUNDS], print[ROUNDS], jcs[ROUNDS],
+        cprint[ROUNDS];
     const char *path = argc > 1 ? argv[1] : "tests/bench/data/review.json";
     struct ea_arena a, doc;
     struct ea_buf b;

@@ -1,4 +1,5 @@
-/* Canonical printing: what was printed reads back and prints the same bytes, and says the same as the document. */
+/* Canonical printing: what was printed reads back and prints the same bytes, and says the same as
+ * the document. */
 #include <stdio.h>
 
 #include "base/arena.h"
@@ -19,12 +20,14 @@ static void check_sorted(const struct ea_val *v)
     for (i = 0; i < v->n && v->type == EA_V_LIST; i++)
         check_sorted(&v->items[i]);
     for (i = 0; i < v->n && v->type == EA_V_MAP; i++) {
-        CHECK(i == 0 || ea_jcs_cmp(ea_val_text(&v->members[i - 1].key), ea_val_text(&v->members[i].key)) < 0);
+        CHECK(i == 0 ||
+              ea_jcs_cmp(ea_val_text(&v->members[i - 1].key), ea_val_text(&v->members[i].key)) < 0);
         check_sorted(&v->members[i].val);
     }
 }
 
-static bool print_twice(struct ea_arena *a, const struct ea_val *v, print_fn *print, struct ea_val *ret)
+static bool print_twice(struct ea_arena *a, const struct ea_val *v, print_fn *print,
+                        struct ea_val *ret)
 {
     struct ea_buf first, second;
     struct ea_str kept;

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CHECK(c) ((c) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #c), abort()))
 
-static void print_is_stable(struct ea_arena *a, const struct ea_val *v, const struct ea_buf *printed)
+static void print_is_stable(struct ea_arena *a, const struct ea_val *v,
+                            const struct ea_buf *printed)
 {
     struct ea_val again;
     struct ea_buf b;
@@ -24,7 +25,8 @@ static void print_is_stable(struct ea_arena *a, const struct ea_val *v, const st
 }
 
 /* Nobody may see that a subtree was left raw. */
-static void lazy_is_the_same(struct ea_arena *a, struct ea_str text, const struct ea_val *eager, const struct ea_buf *printed)
+static void lazy_is_the_same(struct ea_arena *a, struct ea_str text, const struct ea_val *eager,
+                             const struct ea_buf *printed)
 {
     static const char *const names[] = {"managedFields", "oldObject", "a", "", NULL};
     const struct ea_json_opts opts = {.lazy = names};

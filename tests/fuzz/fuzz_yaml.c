@@ -1,4 +1,5 @@
-/* Both YAML profiles: what is accepted prints as JSON that reads back the same, and every node has a line. */
+/* Both YAML profiles: what is accepted prints as JSON that reads back the same, and every node has
+ * a line. */
 #include <stdio.h>
 
 #include "base/arena.h"
@@ -10,7 +11,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define CHECK(c) ((c) ? (void)0 : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #c), abort()))
 
-static void check_lines(const struct ea_yaml_doc *d, const struct ea_val *v, unsigned max, unsigned budget)
+static void check_lines(const struct ea_yaml_doc *d, const struct ea_val *v, unsigned max,
+                        unsigned budget)
 {
     uint32_t i;
 
@@ -74,7 +76,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(copy, data, size);
     /* YAML has more line ends than one: CR, NEL, LS, PS */
     for (i = 0; i < size; i++)
-        lines += data[i] == '\n' || data[i] == '\r' || data[i] == 0x85 || data[i] == 0xa8 || data[i] == 0xa9;
+        lines += data[i] == '\n' || data[i] == '\r' || data[i] == 0x85 || data[i] == 0xa8 ||
+                 data[i] == 0xa9;
     one_profile(ea_strn(copy, size), EA_YAML_STRICT, lines);
     one_profile(ea_strn(copy, size), EA_YAML_KUBERNETES, lines);
     free(copy);

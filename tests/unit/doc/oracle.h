@@ -1,5 +1,6 @@
-/* cJSON as the oracle of our JSON parser: what we accept, cJSON accepts with the same values; what only cJSON accepts, we refuse for a
- * reason on the list of known differences. Shared by the unit tests and the fuzz target. */
+/* cJSON as the oracle of our JSON parser: what we accept, cJSON accepts with the same values; what
+ * only cJSON accepts, we refuse for a reason on the list of known differences. Shared by the unit
+ * tests and the fuzz target. */
 #ifndef EA_TESTS_DOC_ORACLE_H
 #define EA_TESTS_DOC_ORACLE_H
 
@@ -51,19 +52,19 @@ static inline bool oracle_same(const struct ea_val *v, const cJSON *j)
 static inline bool oracle_known_difference(const char *message)
 {
     static const char *const reasons[] = {
-        "repeats",                                 /* cJSON keeps both members */
-        "UTF-8",                                   /* not checked by cJSON */
-        "surrogate",                               /* a high one before another escape */
-        "control character",                       /* raw in a string */
-        "byte order mark",                         /* skipped by cJSON */
-        "a number wants a digit",                  /* "1.", "1e", "-" go through strtod */
-        "a number does not start with 0",          /* "01" */
-        "too large for a double",                  /* 1e999 is infinity */
-        "nested too deeply",                       /* 128 here, 1000 there */
-        "expected",                                /* bytes below the space are white space there, also \f and \0 */
-        "more text after the value",               /* the same */
-        "hexadecimal",                             /* \u wants digits; cJSON reads 0 for what is none */
-        "ends too early",                          /* white space of cJSON's kind at the end */
+        "repeats",                        /* cJSON keeps both members */
+        "UTF-8",                          /* not checked by cJSON */
+        "surrogate",                      /* a high one before another escape */
+        "control character",              /* raw in a string */
+        "byte order mark",                /* skipped by cJSON */
+        "a number wants a digit",         /* "1.", "1e", "-" go through strtod */
+        "a number does not start with 0", /* "01" */
+        "too large for a double",         /* 1e999 is infinity */
+        "nested too deeply",              /* 128 here, 1000 there */
+        "expected", /* bytes below the space are white space there, also \f and \0 */
+        "more text after the value", /* the same */
+        "hexadecimal",               /* \u wants digits; cJSON reads 0 for what is none */
+        "ends too early",            /* white space of cJSON's kind at the end */
         "there is no value",
     };
     size_t i;

@@ -1,4 +1,5 @@
-/* doc/json.c: what is accepted, what is refused and how that is said, limits, raw subtrees, cJSON as oracle. */
+/* doc/json.c: what is accepted, what is refused and how that is said, limits, raw subtrees, cJSON
+ * as oracle. */
 #include "unit/doc/doctest.h"
 #include "unit/doc/oracle.h"
 
@@ -51,7 +52,8 @@ static void test_scalars(void **state)
         /* half way between two doubles, and a digit more far behind */
         {"9007199254740993", EA_V_INT, 9007199254740993, 0},
         {"9007199254740993.0", EA_V_DOUBLE, 0, 9007199254740992.0},
-        {"9007199254740993.00000000000000000000000000000000000001", EA_V_DOUBLE, 0, 9007199254740994.0},
+        {"9007199254740993.00000000000000000000000000000000000001", EA_V_DOUBLE, 0,
+         9007199254740994.0},
     };
     size_t i;
 
@@ -100,7 +102,8 @@ static void test_long_numbers(void **state)
 
 static void test_structure(void **state)
 {
-    struct ea_val v = must_parse(*state, " { \"a\" : [ 1 , { } , [ ] ] ,\r\n\t\"b\" : { \"c\" : { \"d\" : \"x\" } } , \"\" : null } ");
+    struct ea_val v = must_parse(*state, " { \"a\" : [ 1 , { } , [ ] ] ,\r\n\t\"b\" : { \"c\" : { "
+                                         "\"d\" : \"x\" } } , \"\" : null } ");
 
     assert_int_equal(v.type, EA_V_MAP);
     assert_int_equal(v.n, 3);
@@ -127,8 +130,10 @@ static void test_strings(void **state)
         {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t", 8},
         {"\"\\u0041\\u00e9\\u20ac\\ud83d\\ude00\"", "A\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", 10},
         {"\"a\\u0000b\"", "a\0b", 3},
-        {"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 x\"", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 x", 11},
-        {"\"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\"", "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf", 10},
+        {"\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 x\"", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 x",
+         11},
+        {"\"\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf\"", "\xed\x9f\xbf\xee\x80\x80\xf4\x8f\xbf\xbf",
+         10},
         {"\"\x7f\"", "\x7f", 1},
     };
     size_t i;
@@ -145,7 +150,8 @@ static void test_strings(void **state)
     }
 }
 
-/* Every special byte at every offset of the 16 byte steps, and every length up to the end of the text. */
+/* Every special byte at every offset of the 16 byte steps, and every length up to the end of the
+ * text. */
 static void test_string_offsets(void **state)
 {
     static const char *const specials[] = {"", "\\n", "\\u00e9", "\xc3\xa9", "\xf0\x9f\x98\x80"};
@@ -156,16 +162,19 @@ static void test_string_offsets(void **state)
     for (s = 0; s < EA_COUNT(specials); s++) {
         for (len = 0; len < 70; len++) {
             for (at = 0; at <= len; at++) {
-                int n = snprintf(text, sizeof text, "\"%.*s%s%.*s\"", (int)at,
-                                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", specials[s], (int)(len - at),
-                                 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
+                int n = snprintf(
+                    text, sizeof text, "\"%.*s%s%.*s\"", (int)at,
+                    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                    specials[s], (int)(len - at),
+                    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb");
                 struct ea_val v;
                 struct ea_err err = {0};
                 char *exact = malloc((size_t)n);
 
                 memcpy(exact, text, (size_t)n);
                 ea_arena_reset(*state);
-                assert_int_equal(ea_json_parse(*state, ea_strn(exact, (size_t)n), NULL, &v, NULL, &err), 0);
+                assert_int_equal(
+                    ea_json_parse(*state, ea_strn(exact, (size_t)n), NULL, &v, NULL, &err), 0);
                 assert_int_equal(v.n, len + decoded[s]);
                 free(exact);
             }
@@ -227,7 +236,9 @@ static const struct {
     {"\"a\0b\"", 5, "control character in a string"},
     {"[1\0]", 4, "expected ',' or ']'"},
     {"[\f1]", 0, "expected a value"},
-    {"[\xc2\xa0" "1]", 0, "expected a value"},
+    {"[\xc2\xa0"
+     "1]",
+     0, "expected a value"},
     {"\"\xff\"", 0, "invalid UTF-8"},
     {"\"\x80\"", 0, "invalid UTF-8"},
     {"\"\xc0\xaf\"", 0, "invalid UTF-8"},
@@ -252,14 +263,16 @@ static void test_refused(void **state)
     size_t i;
 
     for (i = 0; i < EA_COUNT(refused); i++) {
-        struct ea_str text = ea_strn(refused[i].text, refused[i].n ? refused[i].n : strlen(refused[i].text));
+        struct ea_str text =
+            ea_strn(refused[i].text, refused[i].n ? refused[i].n : strlen(refused[i].text));
         struct ea_err err = {0};
         struct ea_val v;
 
         assert_int_equal(ea_json_parse(*state, text, NULL, &v, NULL, &err), -EINVAL);
         assert_int_equal(err.code, -EINVAL);
         if (strstr(err.text, refused[i].message) == NULL)
-            fail_msg("%s: \"%s\" does not say \"%s\"", refused[i].text, err.text, refused[i].message);
+            fail_msg("%s: \"%s\" does not say \"%s\"", refused[i].text, err.text,
+                     refused[i].message);
     }
 }
 
@@ -296,7 +309,8 @@ static void add_nested(struct ea_buf *b, unsigned depth, bool maps)
         ea_buf_addc(b, maps ? '}' : ']');
 }
 
-static int parse_nested(struct ea_arena *a, unsigned depth, bool maps, const struct ea_json_opts *opts, struct ea_err *err)
+static int parse_nested(struct ea_arena *a, unsigned depth, bool maps,
+                        const struct ea_json_opts *opts, struct ea_err *err)
 {
     struct ea_buf b;
     struct ea_val v;
@@ -312,7 +326,8 @@ static int parse_nested(struct ea_arena *a, unsigned depth, bool maps, const str
 static void test_depth(void **state)
 {
     static const char *const lazy[] = {"a", NULL};
-    const struct ea_json_opts shallow = {.max_depth = 3}, raw = {.lazy = lazy}, more = {.max_depth = 100000};
+    const struct ea_json_opts shallow = {.max_depth = 3}, raw = {.lazy = lazy},
+                              more = {.max_depth = 100000};
     struct ea_err err = {0};
 
     assert_int_equal(parse_nested(*state, EA_MAX_DEPTH, false, NULL, &err), 0);
@@ -322,7 +337,8 @@ static void test_depth(void **state)
     assert_int_equal(parse_nested(*state, EA_MAX_DEPTH + 1, true, &raw, &err), -E2BIG);
     assert_int_equal(parse_nested(*state, EA_MAX_DEPTH + 1, true, &more, &err), -E2BIG);
     assert_int_equal(parse_nested(*state, 10000, false, NULL, &err), -E2BIG);
-    assert_string_equal(err.text, "JSON refused at line 1, column 129 (byte 128): nested too deeply");
+    assert_string_equal(err.text,
+                        "JSON refused at line 1, column 129 (byte 128): nested too deeply");
     assert_int_equal(parse_nested(*state, 10000, true, &raw, &err), -E2BIG);
     assert_int_equal(parse_nested(*state, 3, false, &shallow, &err), 0);
     assert_int_equal(parse_nested(*state, 4, false, &shallow, &err), -E2BIG);
@@ -392,7 +408,7 @@ static void test_repeated_in_large(void **state)
     for (s = 0; s < EA_COUNT(sizes); s++) {
         int at, n = sizes[s];
 
-        for (at = 0; at < n - 1; at += n > 100 ? 997 : 1) {
+        for (at = 0; at<n - 1; at += n> 100 ? 997 : 1) {
             struct ea_buf b;
             struct ea_val v;
             struct ea_err err = {0}, lazy = {0};
@@ -405,7 +421,9 @@ static void test_repeated_in_large(void **state)
             assert_int_equal(ea_json_parse(*state, ea_buf_str(&b), NULL, &v, NULL, &err), -EINVAL);
             snprintf(want, sizeof want, "the key \"key-%d\" repeats", at);
             assert_non_null(strstr(err.text, want));
-            assert_int_equal(ea_json_parse(*state, ea_buf_str(&b), &ea_json_review_opts, &v, NULL, &lazy), -EINVAL);
+            assert_int_equal(
+                ea_json_parse(*state, ea_buf_str(&b), &ea_json_review_opts, &v, NULL, &lazy),
+                -EINVAL);
             assert_string_equal(err.text, lazy.text);
             ea_buf_done(&b);
         }
@@ -467,7 +485,8 @@ static void test_long_list(void **state)
     ea_buf_done(&b);
 }
 
-/* A document cut anywhere is refused, lazily and not, and nothing is read behind its end (the copy is exact). */
+/* A document cut anywhere is refused, lazily and not, and nothing is read behind its end (the copy
+ * is exact). */
 static void test_truncated(void **state)
 {
     struct ea_str text = read_data(*state, EA_TEST_DATA "/bench/data/review.json");
@@ -482,7 +501,8 @@ static void test_truncated(void **state)
 
         memcpy(copy, text.p, n);
         ea_arena_reset(&a);
-        assert_int_equal(ea_json_parse(&a, ea_strn(copy, n), &ea_json_review_opts, &v, NULL, NULL), -EINVAL);
+        assert_int_equal(ea_json_parse(&a, ea_strn(copy, n), &ea_json_review_opts, &v, NULL, NULL),
+                         -EINVAL);
         assert_int_equal(ea_json_parse(&a, ea_strn(copy, n), NULL, &v, NULL, NULL), -EINVAL);
         free(copy);
     }
@@ -505,7 +525,8 @@ static void test_review(void **state)
     /* the second touch finds what the first one built */
     assert_ptr_equal(old, ea_val_path(&lazy, "request.object.metadata.managedFields"));
     assert_true(ea_val_equal(&eager, &lazy));
-    assert_true(ea_str_eq(printed(*state, &eager, ea_json_print), printed(*state, &lazy, ea_json_print)));
+    assert_true(
+        ea_str_eq(printed(*state, &eager, ea_json_print), printed(*state, &lazy, ea_json_print)));
     assert_true(ea_str_eq(printed(*state, &eager, ea_json_print), ea_str_trim(text)));
 }
 
@@ -514,7 +535,9 @@ static void test_lazy_scalars_and_nesting(void **state)
     struct ea_val v;
     const struct ea_val *old;
 
-    assert_int_equal(ea_json_parse(*state, EA_STR("{\"oldObject\":null,\"managedFields\":\"x\",\"a\":[{\"oldObject\":{\"managedFields\":[1]}}]}"),
+    assert_int_equal(ea_json_parse(*state,
+                                   EA_STR("{\"oldObject\":null,\"managedFields\":\"x\",\"a\":[{"
+                                          "\"oldObject\":{\"managedFields\":[1]}}]}"),
                                    &ea_json_review_opts, &v, NULL, NULL),
                      0);
     assert_int_equal(v.members[0].val.type, EA_V_NULL);
@@ -527,7 +550,8 @@ static void test_lazy_scalars_and_nesting(void **state)
     assert_int_equal(ea_val_at(ea_val_getz(old, "managedFields"), 0)->i, 1);
 }
 
-/* Any ceiling of memory ends in -E2BIG or in success, never in anything else; what is raw says so when it cannot be built. */
+/* Any ceiling of memory ends in -E2BIG or in success, never in anything else; what is raw says so
+ * when it cannot be built. */
 static void test_memory_ceilings(void **state)
 {
     struct ea_str text = read_data(*state, EA_TEST_DATA "/bench/data/review.json");
@@ -592,8 +616,21 @@ static unsigned rnd(unsigned n)
 
 static void generate(struct ea_buf *b, unsigned depth)
 {
-    static const char *const scalars[] = {"null", "true", "false", "0", "-1", "12345", "1.5", "-2e10", "\"\"", "\"abc\"", "\"\\u00e9\\n\"",
-                                          "\"\xc3\xa9\"", "9223372036854775808", "1e300", "\"a longer string that spans several steps\""};
+    static const char *const scalars[] = {"null",
+                                          "true",
+                                          "false",
+                                          "0",
+                                          "-1",
+                                          "12345",
+                                          "1.5",
+                                          "-2e10",
+                                          "\"\"",
+                                          "\"abc\"",
+                                          "\"\\u00e9\\n\"",
+                                          "\"\xc3\xa9\"",
+                                          "9223372036854775808",
+                                          "1e300",
+                                          "\"a longer string that spans several steps\""};
     unsigned i, n = rnd(depth > 4 ? 3 : 24);
     bool map = rnd(2);
 

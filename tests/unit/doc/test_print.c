@@ -80,7 +80,8 @@ static void test_rfc8785_numbers(void **state)
     }
 }
 
-/* The exact digits of every power of two are known to nobody by heart, but shortest means: no shorter text reads back. */
+/* The exact digits of every power of two are known to nobody by heart, but shortest means: no
+ * shorter text reads back. */
 static void test_powers_of_two(void **state)
 {
     char out[EA_NUM_MAX], shorter[40];
@@ -104,7 +105,9 @@ static void test_powers_of_two(void **state)
 
 static void test_num_parse(void **state)
 {
-    static const char *const wrong[] = {"", "+", "-", ".", "e1", "1e", "1e+", "1.e", "1..2", "0x1", "1 ", " 1", "1f", "inf", "nan", "1e1.5", "--1", "1_0"};
+    static const char *const wrong[] = {"",    "+",   "-",    ".",     "e1",  "1e",
+                                        "1e+", "1.e", "1..2", "0x1",   "1 ",  " 1",
+                                        "1f",  "inf", "nan",  "1e1.5", "--1", "1_0"};
     double d;
     size_t i;
 
@@ -167,9 +170,26 @@ static void test_locale(void **state)
 static void test_compact(void **state)
 {
     static const char *const same[] = {
-        "null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "1.5", "1.0", "-0.0", "1e+21", "1e-7", "\"\"",
-        "\"a\\\"b\\\\c\\b\\t\\n\\f\\r\\u0001\"", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"", "[]", "{}", "[1,[2,{}],\"\"]",
-        "{\"b\":1,\"a\":{\"\":null}}", "100000000000000000000.0",
+        "null",
+        "true",
+        "false",
+        "0",
+        "-1",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "1.5",
+        "1.0",
+        "-0.0",
+        "1e+21",
+        "1e-7",
+        "\"\"",
+        "\"a\\\"b\\\\c\\b\\t\\n\\f\\r\\u0001\"",
+        "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f\"",
+        "[]",
+        "{}",
+        "[1,[2,{}],\"\"]",
+        "{\"b\":1,\"a\":{\"\":null}}",
+        "100000000000000000000.0",
     };
     size_t i;
 
@@ -182,33 +202,60 @@ static void test_compact(void **state)
 
 static void test_rfc8785_document(void **state)
 {
-    struct ea_val v = must_parse(*state, "{\n  \"numbers\": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],\n"
-                                         "  \"string\": \"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\",\n"
-                                         "  \"literals\": [null, true, false]\n}");
+    struct ea_val v = must_parse(
+        *state,
+        "{\n  \"numbers\": [333333333.33333329, 1E30, 4.50, 2e-3, 0.000000000000000000000000001],\n"
+        "  \"string\": \"\\u20ac$\\u000F\\u000aA'\\u0042\\u0022\\u005c\\\\\\\"\\/\",\n"
+        "  \"literals\": [null, true, false]\n}");
 
-    assert_str(printed(*state, &v, ea_jcs_print_full),
-               "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],"
-               "\"string\":\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
+    assert_str(
+        printed(*state, &v, ea_jcs_print_full),
+        "{\"literals\":[null,true,false],\"numbers\":[333333333.3333333,1e+30,4.5,0.002,1e-27],"
+        "\"string\":\"\xe2\x82\xac$\\u000f\\nA'B\\\"\\\\\\\\\\\"/\"}");
 }
 
 /* RFC 8785 §3.2.3: the emoji, a surrogate pair in UTF-16, comes before U+FB33. */
 static void test_rfc8785_sorting(void **state)
 {
-    struct ea_val v = must_parse(*state, "{\"\\u20ac\":\"Euro Sign\",\"\\r\":\"Carriage Return\",\"\\ufb33\":\"Hebrew Letter Dalet With Dagesh\","
-                                         "\"1\":\"One\",\"\\ud83d\\ude00\":\"Emoji: Grinning Face\",\"\\u0080\":\"Control\","
-                                         "\"\\u00f6\":\"Latin Small Letter O With Diaeresis\"}");
+    struct ea_val v = must_parse(
+        *state, "{\"\\u20ac\":\"Euro Sign\",\"\\r\":\"Carriage Return\",\"\\ufb33\":\"Hebrew "
+                "Letter Dalet With Dagesh\","
+                "\"1\":\"One\",\"\\ud83d\\ude00\":\"Emoji: Grinning Face\",\"\\u0080\":\"Control\","
+                "\"\\u00f6\":\"Latin Small Letter O With Diaeresis\"}");
 
-    assert_str(printed(*state, &v, ea_jcs_print),
-               "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xc2\x80\":\"Control\",\"\xc3\xb6\":\"Latin Small Letter O With Diaeresis\","
-               "\"\xe2\x82\xac\":\"Euro Sign\",\"\xf0\x9f\x98\x80\":\"Emoji: Grinning Face\",\"\xef\xac\xb3\":\"Hebrew Letter Dalet With Dagesh\"}");
+    assert_str(
+        printed(*state, &v, ea_jcs_print),
+        "{\"\\r\":\"Carriage Return\",\"1\":\"One\",\"\xc2\x80\":\"Control\",\"\xc3\xb6\":\"Latin "
+        "Small Letter O With Diaeresis\","
+        "\"\xe2\x82\xac\":\"Euro Sign\",\"\xf0\x9f\x98\x80\":\"Emoji: Grinning "
+        "Face\",\"\xef\xac\xb3\":\"Hebrew Letter Dalet With Dagesh\"}");
 }
 
 static void test_key_order(void **state)
 {
     /* in order; each pair is compared both ways */
-    static const char *const keys[] = {"", "\r", "1", "10", "A", "a", "aa", "b", "\x7f", "\xc2\x80", "\xc3\xb6", "\xe2\x82\xac", "\xed\x9f\xbf",
-                                       "\xf0\x90\x80\x80", "\xf0\x90\x80\x80" "a", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf", "\xee\x80\x80",
-                                       "\xee\x80\x80\xf0\x9f\x98\x80", "\xef\xac\xb3", "\xef\xbf\xbf"};
+    static const char *const keys[] = {"",
+                                       "\r",
+                                       "1",
+                                       "10",
+                                       "A",
+                                       "a",
+                                       "aa",
+                                       "b",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xc3\xb6",
+                                       "\xe2\x82\xac",
+                                       "\xed\x9f\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf0\x90\x80\x80"
+                                       "a",
+                                       "\xf0\x9f\x98\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "\xee\x80\x80",
+                                       "\xee\x80\x80\xf0\x9f\x98\x80",
+                                       "\xef\xac\xb3",
+                                       "\xef\xbf\xbf"};
     size_t i, j;
 
     for (i = 0; i < EA_COUNT(keys); i++) {
@@ -240,11 +287,13 @@ static void test_many_keys(void **state)
         assert_int_equal(ea_json_parse(*state, text, NULL, &again, NULL, NULL), 0);
         assert_true(ea_val_equal(&v, &again));
         for (i = 1; i < n; i++)
-            assert_true(ea_str_cmp(ea_val_text(&again.members[i - 1].key), ea_val_text(&again.members[i].key)) < 0);
+            assert_true(ea_str_cmp(ea_val_text(&again.members[i - 1].key),
+                                   ea_val_text(&again.members[i].key)) < 0);
     }
 }
 
-static int print_rc(int (*print)(struct ea_buf *, const struct ea_val *), const struct ea_val *v, size_t cap)
+static int print_rc(int (*print)(struct ea_buf *, const struct ea_val *), const struct ea_val *v,
+                    size_t cap)
 {
     struct ea_buf b;
     int rc;
@@ -257,11 +306,15 @@ static int print_rc(int (*print)(struct ea_buf *, const struct ea_val *), const 
 
 static void test_refused(void **state)
 {
-    struct ea_member twice[] = {{ea_val_str(EA_STR("a")), ea_val_null()}, {ea_val_str(EA_STR("a")), ea_val_null()}};
+    struct ea_member twice[] = {{ea_val_str(EA_STR("a")), ea_val_null()},
+                                {ea_val_str(EA_STR("a")), ea_val_null()}};
     struct ea_member number_key[] = {{ea_val_int(1), ea_val_null()}};
-    struct ea_val nan = ea_val_double((double)NAN), inf = ea_val_double(INFINITY), half = ea_val_double(0.5);
-    struct ea_val most = ea_val_int(9007199254740991), more = ea_val_int(9007199254740992), less = ea_val_int(-9007199254740992);
-    struct ea_val repeated = ea_val_map(twice, 2), keyed = ea_val_map(number_key, 1), time = {.type = EA_V_TIMESTAMP};
+    struct ea_val nan = ea_val_double((double)NAN), inf = ea_val_double(INFINITY),
+                  half = ea_val_double(0.5);
+    struct ea_val most = ea_val_int(9007199254740991), more = ea_val_int(9007199254740992),
+                  less = ea_val_int(-9007199254740992);
+    struct ea_val repeated = ea_val_map(twice, 2), keyed = ea_val_map(number_key, 1),
+                  time = {.type = EA_V_TIMESTAMP};
     struct ea_val text = must_parse(*state, "[\"abcdefgh\",12345678]");
 
     assert_int_equal(print_rc(ea_json_print, &nan, 100), -EINVAL);
@@ -282,7 +335,8 @@ static void test_refused(void **state)
     assert_int_equal(print_rc(ea_json_print, &text, 21), 0);
 }
 
-/* ECMAScript has only doubles: the canonical form of a large integer is that of the double next to it. */
+/* ECMAScript has only doubles: the canonical form of a large integer is that of the double next to
+ * it. */
 static void test_full_integers(void **state)
 {
     static const struct {
@@ -304,7 +358,8 @@ static void test_full_integers(void **state)
     }
 }
 
-/* A hand-made chain deeper than any document is refused and not followed to the end of the stack. */
+/* A hand-made chain deeper than any document is refused and not followed to the end of the stack.
+ */
 static void test_deep(void **state)
 {
     struct ea_val *chain = ea_arena_alloc(*state, 100000 * sizeof *chain);
@@ -326,10 +381,27 @@ static void test_go32(void **state)
         double d;
         const char *text;
     } cases[] = {
-        {0, "0"},           {-0.0, "-0"},         {1, "1"},          {0.1, "0.1"},       {2.5, "2.5"},      {-1.5, "-1.5"},
-        {123456, "123456"}, {1234567, "1.234567e+06"}, {1e6, "1e+06"}, {100000, "100000"}, {1e21, "1e+21"},   {1e-4, "0.0001"},
-        {1e-5, "1e-05"},    {1e-7, "1e-07"},      {3.4e38, "3.4e+38"}, {1e39, "+Inf"},   {-1e39, "-Inf"},   {16777217, "1.6777216e+07"},
-        {0.3, "0.3"},       {1e-45, "1e-45"},     {1e-46, "0"},
+        {0, "0"},
+        {-0.0, "-0"},
+        {1, "1"},
+        {0.1, "0.1"},
+        {2.5, "2.5"},
+        {-1.5, "-1.5"},
+        {123456, "123456"},
+        {1234567, "1.234567e+06"},
+        {1e6, "1e+06"},
+        {100000, "100000"},
+        {1e21, "1e+21"},
+        {1e-4, "0.0001"},
+        {1e-5, "1e-05"},
+        {1e-7, "1e-07"},
+        {3.4e38, "3.4e+38"},
+        {1e39, "+Inf"},
+        {-1e39, "-Inf"},
+        {16777217, "1.6777216e+07"},
+        {0.3, "0.3"},
+        {1e-45, "1e-45"},
+        {1e-46, "0"},
     };
     char out[EA_NUM_MAX];
     size_t i;

@@ -5,7 +5,8 @@
 
 static void test_get(void **state)
 {
-    struct ea_val v = must_parse(*state, "{\"s\":\"text\",\"b\":true,\"i\":7,\"d\":1.5,\"n\":null,\"l\":[1,\"x\"],\"m\":{\"k\":{\"z\":\"deep\"}}}");
+    struct ea_val v = must_parse(*state, "{\"s\":\"text\",\"b\":true,\"i\":7,\"d\":1.5,\"n\":null,"
+                                         "\"l\":[1,\"x\"],\"m\":{\"k\":{\"z\":\"deep\"}}}");
 
     assert_str(ea_val_get_str(&v, "s"), "text");
     assert_null(ea_val_get_str(&v, "b").p);
@@ -38,7 +39,8 @@ static void test_get(void **state)
 static void test_type_names(void **state)
 {
     struct ea_val v = must_parse(*state, "[null,true,1,1.5,\"\",[],{}]");
-    static const char *const names[] = {"null", "boolean", "number", "number", "string", "list", "map"};
+    static const char *const names[] = {"null",   "boolean", "number", "number",
+                                        "string", "list",    "map"};
     size_t i;
 
     for (i = 0; i < EA_COUNT(names); i++)
@@ -89,7 +91,8 @@ static void test_equal(void **state)
 
 static void test_equal_uint(void **state)
 {
-    struct ea_val u = {.type = EA_V_UINT, .u = UINT64_MAX}, minus = ea_val_int(-1), one_u = {.type = EA_V_UINT, .u = 1}, one = ea_val_int(1);
+    struct ea_val u = {.type = EA_V_UINT, .u = UINT64_MAX}, minus = ea_val_int(-1),
+                  one_u = {.type = EA_V_UINT, .u = 1}, one = ea_val_int(1);
     struct ea_val big = ea_val_double(18446744073709551616.0), one_d = ea_val_double(1);
 
     assert_false(ea_val_equal(&u, &minus));
@@ -177,7 +180,8 @@ static void test_seal(void **state)
 /* A copy shares nothing with the text and arena it came from, raw subtrees included. */
 static void test_copy(void **state)
 {
-    static const char source[] = "{\"oldObject\":{\"a\":[1,\"text\",{\"\\u0062\":null}]},\"s\":\"plain\",\"e\":\"esc\\n\",\"d\":1.5,\"l\":[],\"m\":{}}";
+    static const char source[] = "{\"oldObject\":{\"a\":[1,\"text\",{\"\\u0062\":null}]},\"s\":"
+                                 "\"plain\",\"e\":\"esc\\n\",\"d\":1.5,\"l\":[],\"m\":{}}";
     char *text = strdup(source);
     struct ea_val v, copy, want = must_parse(*state, source);
     struct ea_arena from;
@@ -212,7 +216,10 @@ static void test_copy_indexed(void **state)
 
 static void test_copy_full(void **state)
 {
-    struct ea_val v = must_parse(*state, "{\"a\":[1,2,3,{\"b\":\"some text that wants room\"}],\"c\":{\"d\":[[[[]]]]}}"), copy;
+    struct ea_val
+        v = must_parse(
+            *state, "{\"a\":[1,2,3,{\"b\":\"some text that wants room\"}],\"c\":{\"d\":[[[[]]]]}}"),
+        copy;
     size_t cap, whole = 0;
 
     for (cap = 16; cap < 4096; cap += 16) {
@@ -231,8 +238,10 @@ static void test_copy_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        doc_test(test_get),           doc_test(test_type_names), doc_test(test_equal), doc_test(test_equal_uint),   doc_test(test_builders),
-        doc_test(test_builders_full), doc_test(test_seal),       doc_test(test_copy),  doc_test(test_copy_indexed), doc_test(test_copy_full),
+        doc_test(test_get),        doc_test(test_type_names), doc_test(test_equal),
+        doc_test(test_equal_uint), doc_test(test_builders),   doc_test(test_builders_full),
+        doc_test(test_seal),       doc_test(test_copy),       doc_test(test_copy_indexed),
+        doc_test(test_copy_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,11 +1,13 @@
-/* doc/yaml*.c: both profiles, limits, lines, warnings. What sigs.k8s.io/yaml says itself is compared in the end-to-end tests. */
+/* doc/yaml*.c: both profiles, limits, lines, warnings. What sigs.k8s.io/yaml says itself is
+ * compared in the end-to-end tests. */
 #include "unit/doc/doctest.h"
 
 #include "base/limits.h"
 #include "doc/yaml.h"
 #include "fuzz/fuzz_yaml.c"
 
-static struct ea_yaml_stream must_load(struct ea_arena *a, const char *text, enum ea_yaml_profile profile)
+static struct ea_yaml_stream must_load(struct ea_arena *a, const char *text,
+                                       enum ea_yaml_profile profile)
 {
     struct ea_yaml_stream s;
     struct ea_err err = {0};
@@ -20,7 +22,8 @@ struct example {
     const char *json; /* documents one after the other; NULL = refused */
 };
 
-static void check_examples(struct ea_arena *a, const struct example *e, size_t n, enum ea_yaml_profile profile)
+static void check_examples(struct ea_arena *a, const struct example *e, size_t n,
+                           enum ea_yaml_profile profile)
 {
     size_t i, d;
 
@@ -52,10 +55,12 @@ static void check_examples(struct ea_arena *a, const struct example *e, size_t n
 static void test_kubernetes_scalars(void **state)
 {
     static const struct example e[] = {
-        {"[yes, Yes, YES, on, On, ON, y, Y, true, True, TRUE]", "[true,true,true,true,true,true,true,true,true,true,true]"},
+        {"[yes, Yes, YES, on, On, ON, y, Y, true, True, TRUE]",
+         "[true,true,true,true,true,true,true,true,true,true,true]"},
         {"[no, No, NO, off, Off, OFF, n, N, false, False, FALSE]",
          "[false,false,false,false,false,false,false,false,false,false,false]"},
-        {"[yEs, oN, tRUE, nope, \"yes\", 'on']", "[\"yEs\",\"oN\",\"tRUE\",\"nope\",\"yes\",\"on\"]"},
+        {"[yEs, oN, tRUE, nope, \"yes\", 'on']",
+         "[\"yEs\",\"oN\",\"tRUE\",\"nope\",\"yes\",\"on\"]"},
         {"[~, null, Null, NULL, nULL, \"~\", \"\", ]", "[null,null,null,null,\"nULL\",\"~\",\"\"]"},
         {"[0, -0, +0, 12, +12, -12]", "[0,0,0,12,12,-12]"},
         {"[0644, 0o644, 0O17, -017, 00, 08, 09, 0_7]", "[420,420,15,-15,0,8,9,7]"},
@@ -63,11 +68,14 @@ static void test_kubernetes_scalars(void **state)
         {"[0b101, -0b101, +0b1, 0b, 0b2, 0b-11]", "[5,-5,1,\"0b\",\"0b2\",-3]"},
         {"[1_000, 1__000, _1, 1_, 0x_1F]", "[1000,1000,\"_1\",1,31]"},
         {"[9223372036854775807, 9223372036854775808, 18446744073709551615, 18446744073709551616]",
-         "[9223372036854775807,9223372036854776000.0,18446744073709552000.0,18446744073709552000.0]"},
+         "[9223372036854775807,9223372036854776000.0,18446744073709552000.0,18446744073709552000."
+         "0]"},
         {"[.5, 5., -.5, +.5, 1.50, ._5, .5_0]", "[0.5,5,-0.5,0.5,1.5,\"._5\",0.5]"},
         {"[1.0, 1e3, 1e20, 1e21, -0.0, 1e-7]", "[1,1000,100000000000000000000.0,1e+21,0,1e-7]"},
-        {"[1e400, -1e-400, 1e, e1, ., -, +, 1.2.3]", "[\"1e400\",0,\"1e\",\"e1\",\".\",\"-\",\"+\",\"1.2.3\"]"},
-        {"[190:20:30, 2001-12-14, 2001-12-14T21:59:43Z]", "[\"190:20:30\",\"2001-12-14\",\"2001-12-14T21:59:43Z\"]"},
+        {"[1e400, -1e-400, 1e, e1, ., -, +, 1.2.3]",
+         "[\"1e400\",0,\"1e\",\"e1\",\".\",\"-\",\"+\",\"1.2.3\"]"},
+        {"[190:20:30, 2001-12-14, 2001-12-14T21:59:43Z]",
+         "[\"190:20:30\",\"2001-12-14\",\"2001-12-14T21:59:43Z\"]"},
         {"[Inf, inf, nan, 10.0.0.0/8, 1-2]", "[\"Inf\",\"inf\",\"nan\",\"10.0.0.0/8\",\"1-2\"]"},
         {"a: .inf", NULL},
         {"a: -.Inf", NULL},
@@ -80,14 +88,16 @@ static void test_kubernetes_scalars(void **state)
 static void test_kubernetes_tags(void **state)
 {
     static const struct example e[] = {
-        {"[!!str 1, !!str yes, !!int \"12\", !!int 0644, !!float 1, !!bool \"yes\", !!null \"\"]", "[\"1\",\"yes\",12,420,1,true,null]"},
+        {"[!!str 1, !!str yes, !!int \"12\", !!int 0644, !!float 1, !!bool \"yes\", !!null \"\"]",
+         "[\"1\",\"yes\",12,420,1,true,null]"},
         {"!!binary aGVsbG8=", "\"hello\""},
         {"!!binary |\n  aGVs\n  bG8=\n", "\"hello\""},
         {"!!binary gICA", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\""},
         {"!!binary a", NULL},
         {"!!binary \"*\"", NULL},
         {"[!custom 12, !custom {x: yes}]", "[\"12\",{\"x\":true}]"},
-        {"[!!timestamp 2001-12-14, !!timestamp 2001-1-2 3:4:5.6, !!timestamp 2001-01-02t03:04:05+01:00]",
+        {"[!!timestamp 2001-12-14, !!timestamp 2001-1-2 3:4:5.6, !!timestamp "
+         "2001-01-02t03:04:05+01:00]",
          "[\"2001-12-14\",\"2001-1-2 3:4:5.6\",\"2001-01-02t03:04:05+01:00\"]"},
         {"!!timestamp 2001-02-29", NULL},
         {"!!timestamp 2000-02-29", "\"2000-02-29\""},
@@ -128,14 +138,19 @@ static void test_kubernetes_maps(void **state)
 static void test_kubernetes_merge(void **state)
 {
     static const struct example e[] = {
-        {"a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n", "{\"a\":{\"x\":1,\"true\":2},\"b\":{\"x\":1,\"true\":3}}"},
-        {"a: &a {x: 1, z: 2}\nb:\n  z: 3\n  <<: *a\n", "{\"a\":{\"x\":1,\"z\":2},\"b\":{\"z\":2,\"x\":1}}"},
-        {"a: &a {x: 1}\nb: &b {x: 2, z: 3}\nc: {<<: [*a, *b]}\n", "{\"a\":{\"x\":1},\"b\":{\"x\":2,\"z\":3},\"c\":{\"x\":1,\"z\":3}}"},
-        {"a: &a {x: 1}\nb: &b\n  <<: *a\n  z: 2\nc:\n  <<: *b\n", "{\"a\":{\"x\":1},\"b\":{\"x\":1,\"z\":2},\"c\":{\"x\":1,\"z\":2}}"},
+        {"a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  y: 3\n",
+         "{\"a\":{\"x\":1,\"true\":2},\"b\":{\"x\":1,\"true\":3}}"},
+        {"a: &a {x: 1, z: 2}\nb:\n  z: 3\n  <<: *a\n",
+         "{\"a\":{\"x\":1,\"z\":2},\"b\":{\"z\":2,\"x\":1}}"},
+        {"a: &a {x: 1}\nb: &b {x: 2, z: 3}\nc: {<<: [*a, *b]}\n",
+         "{\"a\":{\"x\":1},\"b\":{\"x\":2,\"z\":3},\"c\":{\"x\":1,\"z\":3}}"},
+        {"a: &a {x: 1}\nb: &b\n  <<: *a\n  z: 2\nc:\n  <<: *b\n",
+         "{\"a\":{\"x\":1},\"b\":{\"x\":1,\"z\":2},\"c\":{\"x\":1,\"z\":2}}"},
         {"b:\n  <<: {x: 1}\n", "{\"b\":{\"x\":1}}"},
         {"b:\n  \"<<\": {x: 1}\n", "{\"b\":{\"<<\":{\"x\":1}}}"},
         {"b:\n  !!merge <<: {x: 1}\n", "{\"b\":{\"x\":1}}"},
-        {"a: &a {x: 1}\nb:\n  <<: &l [*a]\nc: *l\n", "{\"a\":{\"x\":1},\"b\":{\"x\":1},\"c\":[{\"x\":1}]}"},
+        {"a: &a {x: 1}\nb:\n  <<: &l [*a]\nc: *l\n",
+         "{\"a\":{\"x\":1},\"b\":{\"x\":1},\"c\":[{\"x\":1}]}"},
         {"<<: 5", NULL},
         {"<<: [1]", NULL},
         {"<<: [[{a: 1}]]", NULL},
@@ -148,7 +163,8 @@ static void test_kubernetes_merge(void **state)
 static void test_aliases(void **state)
 {
     static const struct example e[] = {
-        {"a: &a [1, {b: 2}]\nc: *a\nd: [*a, *a]\n", "{\"a\":[1,{\"b\":2}],\"c\":[1,{\"b\":2}],\"d\":[[1,{\"b\":2}],[1,{\"b\":2}]]}"},
+        {"a: &a [1, {b: 2}]\nc: *a\nd: [*a, *a]\n",
+         "{\"a\":[1,{\"b\":2}],\"c\":[1,{\"b\":2}],\"d\":[[1,{\"b\":2}],[1,{\"b\":2}]]}"},
         {"a: &x 1\nb: *x\nc: &x 2\nd: *x\n", "{\"a\":1,\"b\":1,\"c\":2,\"d\":2}"},
         {"a: *b\nb: &b 1\n", NULL},
         {"a: &a [*a]", NULL},
@@ -158,7 +174,9 @@ static void test_aliases(void **state)
     check_examples(*state, e, EA_COUNT(e), EA_YAML_KUBERNETES);
     check_examples(*state, e, EA_COUNT(e), EA_YAML_STRICT);
     /* anchors are of one document */
-    assert_int_equal(ea_yaml_parse(*state, EA_STR("&a b\n---\n*a\n"), EA_YAML_STRICT, &(struct ea_yaml_stream){0}, NULL), -EINVAL);
+    assert_int_equal(ea_yaml_parse(*state, EA_STR("&a b\n---\n*a\n"), EA_YAML_STRICT,
+                                   &(struct ea_yaml_stream){0}, NULL),
+                     -EINVAL);
 }
 
 /* Documents are split as kubectl splits them. */
@@ -182,7 +200,9 @@ static void test_kubernetes_stream(void **state)
     s = must_load(*state, "a: 1\n...\nb: 2\n", EA_YAML_KUBERNETES);
     assert_int_equal(s.n, 1);
     assert_int_equal(s.n_warnings, 1);
-    assert_string_equal(s.warnings[0], "line 2: text after the end of the document is ignored, as kubectl ignores it");
+    assert_string_equal(
+        s.warnings[0],
+        "line 2: text after the end of the document is ignored, as kubectl ignores it");
     s = must_load(*state, "a: 1\n---\nb: 2\n...\n", EA_YAML_KUBERNETES);
     assert_int_equal(s.n_warnings, 0);
 }
@@ -190,7 +210,8 @@ static void test_kubernetes_stream(void **state)
 static void test_json_is_taken(void **state)
 {
     static const struct example e[] = {
-        {"{\"a\":1,\n\t\"b\":[1.0,1.5,\"\\ud83d\\ude00\\/\"]}", "{\"a\":1,\"b\":[1,1.5,\"\xf0\x9f\x98\x80/\"]}"},
+        {"{\"a\":1,\n\t\"b\":[1.0,1.5,\"\\ud83d\\ude00\\/\"]}",
+         "{\"a\":1,\"b\":[1,1.5,\"\xf0\x9f\x98\x80/\"]}"},
         {" {\"a\":1}{\"b\":2}\n{\"c\":3}\n", "{\"a\":1} {\"b\":2} {\"c\":3}"},
         {"{\"a\":1}\n---\n{\"b\":2}\n", "{\"a\":1} {\"b\":2}"},
         {"{\"a\": yes, b: 0644}", "{\"a\":true,\"b\":420}"},
@@ -200,7 +221,9 @@ static void test_json_is_taken(void **state)
     struct ea_yaml_stream s;
 
     check_examples(*state, e, EA_COUNT(e), EA_YAML_KUBERNETES);
-    s = must_load(*state, "\n{\"a\":1,\n \"b\":[\n  2,\n  {\"c\":\n   \"x\"}],\n \"d\\n\":{}}\n\n{\"e\":\n1}", EA_YAML_KUBERNETES);
+    s = must_load(
+        *state, "\n{\"a\":1,\n \"b\":[\n  2,\n  {\"c\":\n   \"x\"}],\n \"d\\n\":{}}\n\n{\"e\":\n1}",
+        EA_YAML_KUBERNETES);
     assert_int_equal(s.n, 2);
     assert_int_equal(s.docs[0].line, 2);
     assert_int_equal(ea_yaml_line(&s.docs[0], &s.docs[0].root), 2);
@@ -213,7 +236,8 @@ static void test_json_is_taken(void **state)
 
 static void test_warnings(void **state)
 {
-    struct ea_yaml_stream s = must_load(*state, "a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n---\nx: 1\nx: 2\nx: 3\n", EA_YAML_KUBERNETES);
+    struct ea_yaml_stream s = must_load(
+        *state, "a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n---\nx: 1\nx: 2\nx: 3\n", EA_YAML_KUBERNETES);
     struct ea_buf b;
     int i;
 
@@ -236,9 +260,12 @@ static void test_warnings(void **state)
 static void test_strict(void **state)
 {
     static const struct example e[] = {
-        {"a: 1\nb: [x, \"y\", 'z']\nc:\n- d: true\n  e: ~\n", "{\"a\":1,\"b\":[\"x\",\"y\",\"z\"],\"c\":[{\"d\":true,\"e\":null}]}"},
-        {"[true, True, FALSE, null, ~, \"yes\", 'no']", "[true,true,false,null,null,\"yes\",\"no\"]"},
-        {"[0, -1, +2, 0x1f, 0o17, 9223372036854775807, 9223372036854775808]", "[0,-1,2,31,15,9223372036854775807,9223372036854776000.0]"},
+        {"a: 1\nb: [x, \"y\", 'z']\nc:\n- d: true\n  e: ~\n",
+         "{\"a\":1,\"b\":[\"x\",\"y\",\"z\"],\"c\":[{\"d\":true,\"e\":null}]}"},
+        {"[true, True, FALSE, null, ~, \"yes\", 'no']",
+         "[true,true,false,null,null,\"yes\",\"no\"]"},
+        {"[0, -1, +2, 0x1f, 0o17, 9223372036854775807, 9223372036854775808]",
+         "[0,-1,2,31,15,9223372036854775807,9223372036854776000.0]"},
         {"[1.0, .5, 1e3, -2.5e-1, 0.5]", "[1.0,0.5,1000.0,-0.25,0.5]"},
         {"[1.2.3, 5.2.2, 10.0.0.0/8, 0x, 0b1, 1_000, 2001-12-14, -x]",
          "[\"1.2.3\",\"5.2.2\",\"10.0.0.0/8\",\"0x\",\"0b1\",\"1_000\",\"2001-12-14\",\"-x\"]"},
@@ -246,7 +273,8 @@ static void test_strict(void **state)
         {"a: 1\n---\nb: 2\n", "{\"a\":1} {\"b\":2}"},
         {"%YAML 1.2\n---\na: 1\n", "{\"a\":1}"},
         {"", ""},
-        {"text: |\n  one\n  two\nfold: >-\n  a\n  b\n", "{\"text\":\"one\\ntwo\\n\",\"fold\":\"a b\"}"},
+        {"text: |\n  one\n  two\nfold: >-\n  a\n  b\n",
+         "{\"text\":\"one\\ntwo\\n\",\"fold\":\"a b\"}"},
         {"a: yes", NULL},
         {"a: On", NULL},
         {"a: n", NULL},
@@ -280,8 +308,10 @@ static void test_messages(void **state)
     static const struct {
         const char *yaml, *message;
     } cases[] = {
-        {"a: 1\nb: yes\n", "line 2, column 4: yes is true or false to some readers: write true or false, or quote it"},
-        {"a: 0644", "line 1, column 4: 0644 is octal to some readers and decimal to others: write 0o…, or quote it"},
+        {"a: 1\nb: yes\n", "line 2, column 4: yes is true or false to some readers: write true or "
+                           "false, or quote it"},
+        {"a: 0644", "line 1, column 4: 0644 is octal to some readers and decimal to others: write "
+                    "0o…, or quote it"},
         {"x:\n  a: 1\n  a: 2\n", "line 3, column 3: the key \"a\" repeats (first on line 2)"},
         {"a: !!str 1", "line 1, column 4: tags are not allowed"},
         {"a: *b", "line 1, column 4: there is no anchor \"b\""},
@@ -297,7 +327,8 @@ static void test_messages(void **state)
         struct ea_yaml_stream s;
         struct ea_err err = {0};
 
-        assert_int_equal(ea_yaml_parse(*state, ea_str(cases[i].yaml), EA_YAML_STRICT, &s, &err), -EINVAL);
+        assert_int_equal(ea_yaml_parse(*state, ea_str(cases[i].yaml), EA_YAML_STRICT, &s, &err),
+                         -EINVAL);
         if (strstr(err.text, cases[i].message) == NULL)
             fail_msg("%s: \"%s\" is not \"%s\"", cases[i].yaml, err.text, cases[i].message);
     }
@@ -305,9 +336,13 @@ static void test_messages(void **state)
     struct ea_err err = {0};
     struct ea_yaml_stream s;
 
-    assert_int_equal(ea_yaml_parse(*state, EA_STR("a: 1\n---\nb: 1\n---\nc: .nan\n"), EA_YAML_KUBERNETES, &s, &err), -EINVAL);
+    assert_int_equal(ea_yaml_parse(*state, EA_STR("a: 1\n---\nb: 1\n---\nc: .nan\n"),
+                                   EA_YAML_KUBERNETES, &s, &err),
+                     -EINVAL);
     assert_string_equal(err.text, "line 5, column 4: infinity and NaN have no JSON value");
-    assert_int_equal(ea_yaml_parse(*state, EA_STR("a: 1\n---\nb: 1\n---\nc: [1\n"), EA_YAML_KUBERNETES, &s, &err), -EINVAL);
+    assert_int_equal(ea_yaml_parse(*state, EA_STR("a: 1\n---\nb: 1\n---\nc: [1\n"),
+                                   EA_YAML_KUBERNETES, &s, &err),
+                     -EINVAL);
     assert_non_null(strstr(err.text, "line 6"));
 }
 
@@ -429,7 +464,8 @@ static void test_laughs(void **state)
 
 static void test_memory_ceilings(void **state)
 {
-    static const char text[] = "a: &a {x: [1, 2, {z: w}], v: text}\nb: {<<: *a, k: *a}\nx: 1\nx: 2\n---\nc: !!binary aGVsbG8=\n";
+    static const char text[] = "a: &a {x: [1, 2, {z: w}], v: text}\nb: {<<: *a, k: *a}\nx: 1\nx: "
+                               "2\n---\nc: !!binary aGVsbG8=\n";
     size_t cap, whole = 0;
 
     for (cap = 64; cap < 60000; cap += cap / 8) {
@@ -454,7 +490,9 @@ static void test_large(void **state)
         const char *unit;
         int rc;
     } cases[] = {
-        {"a", 0}, {"- x\n", -E2BIG}, {"\n", 0}, {"#", 0}, {"\"", 0}, {"'", 0}, {"[\"", -EINVAL}, {"a: b\n", 0}, {"k", 0}, {"- ", -E2BIG}, {"? ", -E2BIG}, {"{", -E2BIG},
+        {"a", 0},  {"- x\n", -E2BIG}, {"\n", 0},        {"#", 0},
+        {"\"", 0}, {"'", 0},          {"[\"", -EINVAL}, {"a: b\n", 0},
+        {"k", 0},  {"- ", -E2BIG},    {"? ", -E2BIG},   {"{", -E2BIG},
     };
     size_t i;
 
@@ -465,7 +503,9 @@ static void test_large(void **state)
         int rc;
 
         ea_buf_init(&b, 64u << 20);
-        add_times(&b, cases[i].unit, (8u << 20) / (unsigned)strlen(cases[i].unit) / (strchr(cases[i].unit, ':') ? 20 : 1));
+        add_times(&b, cases[i].unit,
+                  (8u << 20) / (unsigned)strlen(cases[i].unit) /
+                      (strchr(cases[i].unit, ':') ? 20 : 1));
         ea_arena_reset(*state);
         rc = ea_yaml_parse(*state, ea_buf_str(&b), EA_YAML_KUBERNETES, &s, &err);
         if (rc != cases[i].rc)
@@ -481,7 +521,8 @@ static void test_truncated(void **state)
     size_t size, n, refused = 0;
     struct ea_arena a;
 
-    assert_int_equal(ea_read_file(EA_TEST_DATA "/fuzz/seeds/yaml/pod.yaml", 1u << 20, &p, &size, NULL), 0);
+    assert_int_equal(
+        ea_read_file(EA_TEST_DATA "/fuzz/seeds/yaml/pod.yaml", 1u << 20, &p, &size, NULL), 0);
     ea_arena_init(&a, 64u << 20, 0);
     for (n = 0; n < size; n++) {
         char *copy = malloc(n ? n : 1);
@@ -505,10 +546,22 @@ static void test_seeds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        doc_test(test_kubernetes_scalars), doc_test(test_kubernetes_tags),   doc_test(test_kubernetes_maps), doc_test(test_kubernetes_merge),
-        doc_test(test_aliases),            doc_test(test_kubernetes_stream), doc_test(test_json_is_taken),   doc_test(test_warnings),
-        doc_test(test_strict),             doc_test(test_messages),          doc_test(test_lines),           doc_test(test_limits),
-        doc_test(test_laughs),             doc_test(test_memory_ceilings),   doc_test(test_large),           doc_test(test_truncated),
+        doc_test(test_kubernetes_scalars),
+        doc_test(test_kubernetes_tags),
+        doc_test(test_kubernetes_maps),
+        doc_test(test_kubernetes_merge),
+        doc_test(test_aliases),
+        doc_test(test_kubernetes_stream),
+        doc_test(test_json_is_taken),
+        doc_test(test_warnings),
+        doc_test(test_strict),
+        doc_test(test_messages),
+        doc_test(test_lines),
+        doc_test(test_limits),
+        doc_test(test_laughs),
+        doc_test(test_memory_ceilings),
+        doc_test(test_large),
+        doc_test(test_truncated),
         doc_test(test_seeds),
     };
 
