@@ -21,6 +21,8 @@
 #define EA_MAX_HTTP_HEAD (16u << 10)        /* bytes of request line and headers */
 #define EA_MAX_HTTP_CONNECTIONS 1024u       /* open connections of one server when the configuration says nothing */
 #define EA_MAX_HTTP_ANSWER (64u << 20)      /* bytes of one answer with its headers */
+#define EA_MAX_WEB_FINDINGS 1000u           /* findings on the status page and in one answer of its API */
+#define EA_MAX_WEB_SESSIONS 64u             /* browser sessions; the oldest gives way */
 #define EA_HTTP_DRAIN (16u << 20)           /* bytes of a refused body that are read and thrown away so that the answer is seen */
 
 /* API server */

@@ -81,6 +81,11 @@ static int dial(struct bench *b)
     return fd;
 }
 
+static void put(int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
 static void send_request(int fd, const char *path, const char *type, const char *body)
 {
     EA_AUTO_FREE char *text = ea_xasprintf("POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
@@ -181,10 +186,10 @@ static void test_what_is_no_review(void **state)
     assert_has(review(b, "/validate", ""), "the body is empty");
     assert_has(review(b, "/validate", "{\"kind\":\"X\",\"apiVersion\":\"v1\"}"), "AdmissionReview is expected");
     fd = dial(b);
-    assert_true(send(fd, "GET /validate HTTP/1.1\r\nHost: h\r\n\r\n", 36, 0) > 0);
+    put(fd, "GET /validate HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_has(receive(fd), "Allow: POST\r\n");
     fd = dial(b);
-    assert_true(send(fd, "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 8388608\r\n\r\n", 95, 0) > 0);
+    put(fd, "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 8388608\r\n\r\n");
     assert_has(receive(fd), "413 Content Too Large");
     assert_int_equal(records(b, EA_REC_ADMISSION_DECISION, NULL, 0), 1);
 }
