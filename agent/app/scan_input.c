@@ -179,14 +179,17 @@ static void add_document(struct ea_scan_input *in, struct ea_str file, unsigned 
 
 /* ---- one stream ---- */
 
-static void read_yaml(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named)
+/* json: what our JSON parser said about the same text before, or NULL. */
+static void read_yaml(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named, const struct ea_err *json)
 {
     struct ea_arena *a = arena_for(in);
     struct ea_yaml_stream s = {0};
     struct ea_err err = {0};
 
     if (ea_yaml_parse(a, text, EA_YAML_KUBERNETES, &s, &err) < 0) {
-        error_at(in, file, line_of(err.text), err.text);
+        const char *why = json ? json->text : err.text;
+
+        error_at(in, file, line_of(why), why);
         return;
     }
     for (size_t i = 0; i < s.n_warnings; i++) {
@@ -253,7 +256,10 @@ static bool looks_like_json(struct ea_str text)
 {
     struct ea_str t = ea_str_trim(text);
 
-    return t.n > 0 && t.p[0] == '{';
+    if (t.n == 0 || t.p[0] != '{')
+        return false;
+    t = ea_str_trim(ea_strn(t.p + 1, t.n - 1));
+    return t.n == 0 || t.p[0] == '"' || t.p[0] == '}'; /* else a flow map of YAML */
 }
 
 /* text is heap memory of the input from here on. */
@@ -268,9 +274,9 @@ static void read_text(struct ea_scan_input *in, struct ea_str name, char *text, 
         /* What our parser refuses (a repeated key) may still be what the API tools accept: they read JSON as YAML. */
         keep = read_json(in, file, ea_strn(text, n), named, &err) == 0;
         if (!keep)
-            read_yaml(in, file, ea_strn(text, n), named);
+            read_yaml(in, file, ea_strn(text, n), named, &err);
     } else {
-        read_yaml(in, file, ea_strn(text, n), named);
+        read_yaml(in, file, ea_strn(text, n), named, NULL);
     }
     if (!keep) {
         free(text);

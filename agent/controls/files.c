@@ -117,17 +117,17 @@ static int cmp_files(const void *a, const void *b)
     return ea_str_cmp(((const struct ea_cfile *)a)->rel, ((const struct ea_cfile *)b)->rel);
 }
 
-static int load_embedded(struct ea_ruleset_priv *p, struct ea_err *err)
+static int load_table(struct ea_ruleset_priv *p, const struct ea_embedded_file *table, struct ea_err *err)
 {
     size_t n = 0;
 
-    while (ea_embedded_controls[n].path)
+    while (table[n].path)
         n++;
     p->files = n ? ea_arena_zalloc(&p->arena, n * sizeof(*p->files)) : NULL;
     if (!p->files)
         return ea_fail(err, -ENOENT, "no control files are built in");
     for (size_t i = 0; i < n; i++) {
-        const struct ea_embedded_file *e = &ea_embedded_controls[i];
+        const struct ea_embedded_file *e = &table[i];
 
         p->files[i].rel = ea_str(e->path);
         p->files[i].path = ea_arena_printf(&p->arena, "controls/%s", e->path);
@@ -140,9 +140,9 @@ static int load_embedded(struct ea_ruleset_priv *p, struct ea_err *err)
     return 0;
 }
 
-int ea_files_load(struct ea_ruleset_priv *p, const char *dir, struct ea_err *err)
+int ea_files_load(struct ea_ruleset_priv *p, const char *dir, const struct ea_embedded_file *table, struct ea_err *err)
 {
-    int r = dir ? load_folder(p, dir, err) : load_embedded(p, err);
+    int r = dir ? load_folder(p, dir, err) : load_table(p, table ? table : ea_embedded_controls, err);
 
     /* A folder whose names sort by bytes may still differ from the order by (folder, file): the digest wants one order. */
     if (r == 0 && p->n_files > 1)

@@ -81,8 +81,9 @@ struct ea_ruleset_priv {
     unsigned max_shared; /* most shared variables of one family */
 };
 
-/* files.c: reads the folder or takes the embedded table; fills files. */
-EA_MUST_CHECK int ea_files_load(struct ea_ruleset_priv *p, const char *dir, struct ea_err *err);
+/* files.c: reads the folder or takes a table (NULL: the embedded one); fills files. */
+struct ea_embedded_file;
+EA_MUST_CHECK int ea_files_load(struct ea_ruleset_priv *p, const char *dir, const struct ea_embedded_file *table, struct ea_err *err);
 /* NULL when there is none. */
 struct ea_cfile *ea_files_find(const struct ea_ruleset_priv *p, struct ea_str rel);
 

@@ -137,7 +137,7 @@ static int load_controls(struct ea_loader *l, struct ea_err *err)
 
 static int load_all(struct ea_loader *l, struct ea_err *err)
 {
-    int r = ea_files_load(l->priv, l->o->dir, err);
+    int r = ea_files_load(l->priv, l->o->dir, l->o->files, err);
 
     if (r < 0)
         return r;

@@ -549,7 +549,8 @@ static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct e
     }
     if (!build_env(l, f, policy, lib, c, &e))
         return false;
-    if (!(parse_conditions(l, f, policy, c) & parse_validations(l, f, policy, c)))
+    ok = parse_conditions(l, f, policy, c) && ok;
+    if (!parse_validations(l, f, policy, c) || !ok)
         return false;
     if (!parse_annotations(l, f, policy, c) || !parse_joins(l, f, spec, c, p))
         return false;

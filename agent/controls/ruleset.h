@@ -118,9 +118,11 @@ struct ea_problems {
     size_t n;
 };
 
+struct ea_embedded_file; /* controls/embedded.h */
 struct ea_ruleset_opts {
     const char *dir;               /* NULL: the embedded files */
     const struct ea_val *params;   /* configuration: {control id: {param: value}} or NULL */
+    const struct ea_embedded_file *files; /* a table in place of the embedded one (dir NULL); bytes must outlive the set */
     bool lint;                     /* also report what is legal but wrong (unknown requirement, missing cases, …) */
 };
 
