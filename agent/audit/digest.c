@@ -210,12 +210,12 @@ bool digest_find(const struct digest *d, struct ea_str uid, uint64_t *ret_hash)
 
 void digest_mark(struct digest *d, struct ea_str uid)
 {
-    drop(d, uid);
     ea_buf_clear(&d->line);
     ea_buf_addz(&d->line, "-\t");
     ea_buf_adds(&d->line, uid);
     ea_buf_addc(&d->line, '\n');
     put(d, d->fd);
+    drop(d, uid); /* last: uid may be a slice of what is freed */
 }
 
 void digest_set(struct digest *d, struct ea_str uid, uint64_t hash, struct ea_str identity)

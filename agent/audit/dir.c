@@ -130,7 +130,7 @@ static void drop_missing(struct ea_dir *d)
     }
 }
 
-/* Something was deleted: an object that stood in two files may live on in the other. */
+/* Something was let go: an object that stood in two files may live on in the other. */
 static void read_shadowed(struct ea_dir *d)
 {
     size_t i = 0;
@@ -149,7 +149,7 @@ static void root_state(struct ea_dir *d, int rc)
 {
     struct ea_kube_event e = {.type = rc ? EA_KUBE_GAP_OPENED : EA_KUBE_GAP_CLOSED, .reason = "not-found", .from = ea_wall_now()};
 
-    if (d->root_gone == (rc != 0))
+    if (d->root_gone == (rc != 0) || !d->told_all)
         return;
     d->root_gone = rc != 0;
     if (rc)
@@ -179,6 +179,24 @@ static void count(struct ea_dir *d)
     pthread_mutex_unlock(&d->lock);
 }
 
+/* A file of this round: known or new, to be read or not. */
+static void meet(struct ea_dir *d, const struct found *x)
+{
+    struct dir_file *f = ea_map_find(&d->files, ea_str(x->path));
+    bool changed;
+
+    if (!f) {
+        f = ea_xalloc(sizeof(*f));
+        f->path = ea_str_dupz(ea_str(x->path));
+        (void)ea_map_put(&d->files, ea_str(f->path), f);
+    }
+    f->round = d->round;
+    changed = moved(f, &x->st);
+    if (changed)
+        f->tries = 0;
+    f->due = changed || (f->bad && !f->told_bad);
+}
+
 /* Looks through the folder once. 0, or why the folder cannot be read. */
 static int look(struct ea_dir *d)
 {
@@ -189,31 +207,22 @@ static int look(struct ea_dir *d)
     if (w.n)
         qsort(w.f, w.n, sizeof(*w.f), by_path);
     d->round++;
-    for (size_t i = 0; i < w.n && rc == 0; i++) {
-        struct dir_file *f = ea_map_find(&d->files, ea_str(w.f[i].path));
-        bool changed;
-
-        if (!f) {
-            f = ea_xalloc(sizeof(*f));
-            f->path = ea_str_dupz(ea_str(w.f[i].path));
-            (void)ea_map_put(&d->files, ea_str(f->path), f);
-        }
-        f->round = d->round;
-        changed = moved(f, &w.f[i].st);
-        if (changed)
-            f->tries = 0;
-        if (changed || (f->bad && !f->told_bad))
-            dir_read(d, f);
-    }
+    for (size_t i = 0; i < w.n && rc == 0; i++)
+        meet(d, &w.f[i]);
+    /* first what went, so that an object that moved to another file is taken over there */
     if (rc == 0 && !w.full)
         drop_missing(d);
-    for (size_t i = 0; i < w.n; i++)
+    for (size_t i = 0; i < w.n; i++) {
+        struct dir_file *f = rc ? NULL : ea_map_find(&d->files, ea_str(w.f[i].path));
+
+        if (f && f->due)
+            dir_read(d, f);
         free(w.f[i].path);
-    free(w.f);
-    if (rc == 0 && dir_settle(d)) {
-        read_shadowed(d);
-        (void)dir_settle(d);
     }
+    free(w.f);
+    if (d->n_orphans)
+        read_shadowed(d);
+    dir_settle(d);
     root_state(d, rc);
     count(d);
     return rc;

@@ -16,6 +16,7 @@ struct dir_file {
     char **keys;           /* objects of this file: "table TAB namespace TAB name" */
     size_t n_keys;
     bool bad, told_bad;    /* unreadable; said so */
+    bool due;              /* to be read in this round */
     bool shadowed;         /* holds an object that another file gave first */
     unsigned round;        /* the last one that met it */
     unsigned tries;        /* unreadable that often in a row */
@@ -53,8 +54,8 @@ struct ea_dir {
 void dir_read(struct ea_dir *d, struct dir_file *f);
 /* The file is gone: lets go of its objects, closes its gap. */
 void dir_drop(struct ea_dir *d, struct dir_file *f);
-/* Deletes what nobody claimed in this round; true when something was deleted. */
-bool dir_settle(struct ea_dir *d);
+/* Deletes what nobody claimed in this round. */
+void dir_settle(struct ea_dir *d);
 void dir_file_free(void *f);
 /* Adds the table of a resource, or finds it. */
 int dir_table(struct ea_dir *d, const struct ea_gvr *g);

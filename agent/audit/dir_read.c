@@ -58,6 +58,18 @@ int dir_table(struct ea_dir *d, const struct ea_gvr *g)
     return t;
 }
 
+/* "box" -> "boxes", "policy" -> "policies", "gateway" -> "gateways" */
+static struct ea_str plural(struct ea_arena *a, struct ea_str s)
+{
+    char last = s.n ? s.p[s.n - 1] : 0, before = s.n > 1 ? s.p[s.n - 2] : 0;
+
+    if (last == 'y' && !strchr("aeiou", before))
+        return ea_arena_printf(a, "%.*sies", (int)s.n - 1, s.p);
+    if (last == 's' || last == 'x' || (last == 'h' && (before == 'c' || before == 's')))
+        return ea_arena_printf(a, "%.*ses", EA_STRF(s));
+    return ea_arena_printf(a, "%.*ss", EA_STRF(s));
+}
+
 /* Kinds that neither the API's table nor the catalogue knows: the plural as custom resources usually have it. */
 static void guess(struct ea_arena *a, struct ea_str api_version, struct ea_str kind, bool namespaced, struct ea_gvr *g)
 {
@@ -67,7 +79,7 @@ static void guess(struct ea_arena *a, struct ea_str api_version, struct ea_str k
     for (size_t i = 0; i < lower.n; i++)
         ((char *)lower.p)[i] = (char)tolower((unsigned char)lower.p[i]);
     ea_api_version_split(api_version, &g->group, &g->version);
-    g->resource = ea_arena_printf(a, "%.*s%s", EA_STRF(lower), ea_str_ends(lower, EA_STR("s")) ? "es" : "s");
+    g->resource = plural(a, lower);
     g->kind = kind;
     g->namespaced = namespaced;
 }
@@ -289,10 +301,8 @@ static void delete_object(struct ea_dir *d, struct ea_str key)
     ea_object_unref(o);
 }
 
-bool dir_settle(struct ea_dir *d)
+void dir_settle(struct ea_dir *d)
 {
-    bool deleted = false;
-
     for (size_t i = 0; i < d->n_orphans; i++) {
         struct ea_str key = ea_str(d->orphans[i]);
         struct dir_place *p = ea_map_find(&d->places, key);
@@ -300,14 +310,12 @@ bool dir_settle(struct ea_dir *d)
         if (p && !p->file) {
             delete_object(d, key);
             free(ea_map_del(&d->places, key));
-            deleted = true;
         }
         free(d->orphans[i]);
     }
     free(d->orphans);
     d->orphans = NULL;
     d->n_orphans = 0;
-    return deleted;
 }
 
 /* ---- files ---- */

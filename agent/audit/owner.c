@@ -23,7 +23,13 @@ static struct ea_str place(const struct ea_failure *f)
     return below_template(f->key_path.n ? f->key_path : f->path);
 }
 
-/* Every failure of f is one of the owner's. */
+/* Values are collected for updates alone; where one side has none, the place decides. */
+static bool same_value(struct ea_str a, struct ea_str b)
+{
+    return !a.n || !b.n || ea_str_eq(a, b);
+}
+
+/* Every failure of f is one of the owner's, and f has not more of them, listed or not. */
 static bool covers(const struct ea_finding *owner, const struct ea_finding *f)
 {
     for (unsigned i = 0; i < f->n_failures; i++) {
@@ -32,12 +38,12 @@ static bool covers(const struct ea_finding *owner, const struct ea_finding *f)
         for (unsigned k = 0; k < owner->n_failures && !found; k++) {
             const struct ea_failure *x = &owner->failures[k], *y = &f->failures[i];
 
-            found = x->validation == y->validation && ea_str_eq(place(x), place(y)) && ea_str_eq(x->value, y->value);
+            found = x->validation == y->validation && ea_str_eq(place(x), place(y)) && same_value(x->value, y->value);
         }
         if (!found)
             return false;
     }
-    return f->n_failures > 0 && f->n_more == 0 && owner->n_more == 0;
+    return f->n_failures > 0 && f->n_failures + f->n_more <= owner->n_failures + owner->n_more;
 }
 
 /* The owner's finding for one control; false when it is not here or not of that kind. */
