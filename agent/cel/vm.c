@@ -12,11 +12,12 @@
 /* Member of a map by a constant string: small maps by a scan of lengths, large ones by their index. */
 static inline const struct ea_val *lookup(const struct ea_val *map, const struct ea_val *key)
 {
-    const struct ea_member *m = map->members, *end;
+    const struct ea_member *m = map->members;
 
     if (EA_UNLIKELY((map->flags & EA_VF_INDEXED) || map->aux))
         return ea_cel_map_find(map, key);
-    for (end = m + map->n; m < end; m++) {
+    /* An empty map may have no members at all: no pointer behind its end. */
+    for (uint32_t left = map->n; left > 0; left--, m++) {
         if (m->key.n == key->n && m->key.type == EA_V_STRING && memcmp(m->key.s, key->s, key->n) == 0)
             return ea_val_force(&m->val);
     }
