@@ -1,5 +1,6 @@
 #include "doc/json.h"
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "doc/internal.h"
 #include "doc/json_scan.h"
@@ -34,9 +35,9 @@ struct frame {
 struct parser {
     const char *text, *end;
     struct ea_arena *a;
-    struct ea_val *st; /* scratch stack */
+    struct ea_val *st; /* scratch stack: first, or in heap */
     uint32_t top, size;
-    bool st_on_heap;
+    struct ea_buf heap;
     uint32_t nodes;
     unsigned depth, max_depth;
     const char *const *lazy;
@@ -149,18 +150,17 @@ COLD const char *fail_at(struct parser *p, const char *at, const char *expected)
 
 COLD bool grow(struct parser *p)
 {
-    uint32_t size = p->size * 4;
-    struct ea_val *st = size > 4 * EA_MAX_JSON_NODES
-                            ? NULL
-                            : realloc(p->st_on_heap ? p->st : NULL, (size_t)size * sizeof *st);
+    size_t old = (size_t)p->top * sizeof *p->st, size = (size_t)p->size * 4;
 
-    if (st == NULL)
+    if (size > 4 * (size_t)EA_MAX_JSON_NODES)
         return false;
-    if (!p->st_on_heap)
-        memcpy(st, p->first, (size_t)p->top * sizeof *st);
-    p->st = st;
-    p->st_on_heap = true;
-    p->size = size;
+    if (p->st == p->first && ea_buf_add(&p->heap, p->first, old))
+        return false;
+    p->heap.n = old;
+    if (ea_buf_reserve(&p->heap, size * sizeof *p->st - old))
+        return false;
+    p->st = (struct ea_val *)(void *)p->heap.p;
+    p->size = (uint32_t)size;
     return true;
 }
 
@@ -588,7 +588,7 @@ static void parser_init(struct parser *p, struct ea_arena *a, struct ea_str text
     p->st = p->first;
     p->top = 0;
     p->size = SCRATCH_ON_STACK;
-    p->st_on_heap = false;
+    ea_buf_init(&p->heap, (4 * (size_t)EA_MAX_JSON_NODES + 1) * sizeof *p->st);
     p->nodes = 0;
     p->depth = 0;
     p->max_depth = max_depth;
@@ -654,8 +654,7 @@ int ea_json_parse(struct ea_arena *a, struct ea_str text, const struct ea_json_o
         if (ret_used)
             *ret_used = (size_t)(at - p.text);
     }
-    if (p.st_on_heap)
-        free(p.st);
+    ea_buf_done(&p.heap);
     return at ? 0 : report(&p, err);
 }
 

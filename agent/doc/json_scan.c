@@ -1,5 +1,12 @@
 #include "doc/json_scan.h"
 
+const char *ea_json_skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+        at++;
+    return at;
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
@@ -177,6 +184,21 @@ static const char *skip_digits(const char *at, const char *end)
     return at;
 }
 
+/* [eE][+-]digits, if it is there. */
+static const char *check_exponent(const char *at, const char *end, const char **ret_end,
+                                  bool *ret_int)
+{
+    *ret_end = at;
+    if (at == end || (*at != 'e' && *at != 'E'))
+        return NULL;
+    *ret_int = false;
+    at++;
+    if (at < end && (*at == '+' || *at == '-'))
+        at++;
+    *ret_end = skip_digits(at, end);
+    return *ret_end == at ? "a number wants a digit in its exponent" : NULL;
+}
+
 const char *ea_json_check_number(const char *at, const char *end, const char **ret_end,
                                  bool *ret_int)
 {
@@ -196,16 +218,5 @@ const char *ea_json_check_number(const char *at, const char *end, const char **r
             return "a number wants a digit behind the point";
         at = skip_digits(at, end);
     }
-    if (at < end && (*at == 'e' || *at == 'E')) {
-        *ret_int = false;
-        at++;
-        if (at < end && (*at == '+' || *at == '-'))
-            at++;
-        *ret_end = at;
-        if (!digit_at(at, end))
-            return "a number wants a digit in its exponent";
-        at = skip_digits(at, end);
-    }
-    *ret_end = at;
-    return NULL;
+    return check_exponent(at, end, ret_end, ret_int);
 }

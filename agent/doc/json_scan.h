@@ -13,18 +13,15 @@
 #include <emmintrin.h>
 #endif
 
-static inline bool ea_json_ws(char c)
-{
-    return c == ' ' || c == '\n' || c == '\r' || c == '\t';
-}
+#define EA_JSON_INLINE static inline __attribute__((always_inline))
 
-static inline const char *ea_json_skip_ws(const char *at, const char *end)
+/* First byte at or after `at` that is no white space. */
+const char *ea_json_skip_space(const char *at, const char *end);
+
+/* Everything up to the space is white space or an error, so compact text costs one comparison. */
+EA_JSON_INLINE const char *ea_json_skip_ws(const char *at, const char *end)
 {
-    /* everything up to the space is white space or an error, so compact text costs one comparison
-     */
-    while (at < end && EA_UNLIKELY((unsigned char)*at <= ' ') && ea_json_ws(*at))
-        at++;
-    return at;
+    return EA_LIKELY(at < end && (unsigned char)*at > ' ') ? at : ea_json_skip_space(at, end);
 }
 
 /* Eight bytes at once: the high bit of a byte of the result is set when that byte is '"', '\',
@@ -40,7 +37,7 @@ static inline uint64_t ea_json_special8(uint64_t w)
 
 /* First byte at or after `at` that is '"', '\', a control character or not ASCII; `end` when there
  * is none. */
-static inline const char *ea_json_scan_plain(const char *at, const char *end)
+EA_JSON_INLINE const char *ea_json_scan_plain(const char *at, const char *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),

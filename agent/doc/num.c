@@ -136,6 +136,17 @@ struct shortest {
     int point;
 };
 
+/* The exponent that printf wrote: sign and two or three digits. */
+static int read_small(const char *p)
+{
+    bool neg = *p == '-';
+    int v = 0;
+
+    for (p++; is_digit(*p); p++)
+        v = v * 10 + (*p - '0');
+    return neg ? -v : v;
+}
+
 static void take_digits(struct shortest *s, double d, int prec)
 {
     char text[40];
@@ -148,7 +159,7 @@ static void take_digits(struct shortest *s, double d, int prec)
         if (is_digit(*p))
             s->digits[s->n++] = *p;
     }
-    s->point = atoi(p + 1) + 1;
+    s->point = 1 + read_small(p + 1);
 }
 
 static bool reads_back(const struct shortest *s, double d, bool single)
@@ -194,26 +205,24 @@ static void find_shortest(struct shortest *s, double d, bool single)
         s->n--;
 }
 
-static unsigned put_exponent(char *out, const struct shortest *s, int min_digits)
+static unsigned put_exponent(char *out, size_t size, const struct shortest *s, int min_digits)
 {
-    int n = sprintf(out, "%c", s->digits[0]);
+    int e = s->point - 1;
 
-    if (s->n > 1)
-        n += sprintf(out + n, ".%.*s", s->n - 1, s->digits + 1);
-    return (unsigned)(n + sprintf(out + n, "e%c%0*d", s->point - 1 < 0 ? '-' : '+', min_digits,
-                                  abs(s->point - 1)));
+    return (unsigned)snprintf(out, size, "%c%s%.*se%c%0*d", s->digits[0], s->n > 1 ? "." : "",
+                              s->n - 1, s->digits + 1, e < 0 ? '-' : '+', min_digits, abs(e));
 }
 
-static unsigned put_plain(char *out, const struct shortest *s)
+static unsigned put_plain(char *out, size_t size, const struct shortest *s)
 {
     static const char zeros[] = "000000000000000000000";
+    int whole = s->point > 0 ? EA_MIN(s->point, s->n) : 0;
 
     if (s->n <= s->point)
-        return (unsigned)sprintf(out, "%.*s%.*s", s->n, s->digits, s->point - s->n, zeros);
-    if (s->point > 0)
-        return (unsigned)sprintf(out, "%.*s.%.*s", s->point, s->digits, s->n - s->point,
-                                 s->digits + s->point);
-    return (unsigned)sprintf(out, "0.%.*s%.*s", -s->point, zeros, s->n, s->digits);
+        return (unsigned)snprintf(out, size, "%.*s%.*s", s->n, s->digits, s->point - s->n, zeros);
+    return (unsigned)snprintf(out, size, "%.*s.%.*s%.*s", whole ? whole : 1,
+                              whole ? s->digits : zeros, s->point < 0 ? -s->point : 0, zeros,
+                              s->n - whole, s->digits + whole);
 }
 
 unsigned ea_num_print(double d, char out[EA_NUM_MAX])
@@ -226,11 +235,12 @@ unsigned ea_num_print(double d, char out[EA_NUM_MAX])
         return 1;
     }
     if (fabs(d) < 9007199254740992.0 && d == (double)(int64_t)d)
-        return (unsigned)sprintf(out, "%lld", (long long)d);
+        return (unsigned)snprintf(out, EA_NUM_MAX, "%lld", (long long)d);
     if (d < 0)
         out[n++] = '-';
     find_shortest(&s, fabs(d), false);
-    n += s.point > -6 && s.point <= 21 ? put_plain(out + n, &s) : put_exponent(out + n, &s, 1);
+    n += s.point > -6 && s.point <= 21 ? put_plain(out + n, EA_NUM_MAX - n, &s)
+                                       : put_exponent(out + n, EA_NUM_MAX - n, &s, 1);
     return n;
 }
 
@@ -240,7 +250,10 @@ unsigned ea_num_print_go32(double d, char out[EA_NUM_MAX])
     unsigned n = 0;
 
     if (isnan(d) || isinf((float)d))
-        return (unsigned)sprintf(out, "%s", isnan(d) ? "NaN" : d < 0 ? "-Inf" : "+Inf");
+        return (unsigned)snprintf(out, EA_NUM_MAX, "%s",
+                                  isnan(d) ? "NaN"
+                                  : d < 0  ? "-Inf"
+                                           : "+Inf");
     if (signbit(d))
         out[n++] = '-';
     if ((float)d == 0) {
@@ -248,6 +261,7 @@ unsigned ea_num_print_go32(double d, char out[EA_NUM_MAX])
         return n + 1;
     }
     find_shortest(&s, fabs((double)(float)d), true);
-    n += s.point > -4 && s.point <= 6 ? put_plain(out + n, &s) : put_exponent(out + n, &s, 2);
+    n += s.point > -4 && s.point <= 6 ? put_plain(out + n, EA_NUM_MAX - n, &s)
+                                      : put_exponent(out + n, EA_NUM_MAX - n, &s, 2);
     return n;
 }

@@ -162,9 +162,16 @@ static int print_sorted(struct ea_buf *b, const struct ea_val *v, const struct e
 static int print_sorted_large(struct ea_buf *b, const struct ea_val *v, enum style style,
                               unsigned depth)
 {
-    EA_AUTO_FREE const struct ea_member **sorted = malloc((size_t)v->n * sizeof *sorted);
+    size_t n = (size_t)v->n * sizeof(const struct ea_member *);
+    struct ea_buf sorted;
+    int rc;
 
-    return sorted ? print_sorted(b, v, sorted, style, depth) : -E2BIG;
+    ea_buf_init(&sorted, n);
+    rc = ea_buf_reserve(&sorted, n) ? -E2BIG : 0;
+    if (rc == 0)
+        rc = print_sorted(b, v, (const struct ea_member **)(void *)sorted.p, style, depth);
+    ea_buf_done(&sorted);
+    return rc;
 }
 
 static int print_sorted_small(struct ea_buf *b, const struct ea_val *v, enum style style,

@@ -257,7 +257,7 @@ static int add_pair(struct ea_ybuild *b, struct ymap *y, struct ea_ynode *k)
     if (rc)
         return rc;
     at = ymap_find(y, key);
-    if (at >= 0 && !y->merged[at]) {
+    if (at >= 0 && y->merged && !y->merged[at]) {
         if (b->profile == EA_YAML_STRICT)
             return ea_yaml_fail(b, -EINVAL, k, "the key \"%.*s\" repeats (first on line %u)",
                                 (int)EA_MIN(key.n, 100), key.p, y->line[at]);

@@ -90,6 +90,23 @@ static int digit_value(char c)
     return c >= 'a' && c <= 'z' ? c - 'a' + 10 : 99;
 }
 
+/* The base that a number's prefix asks for, and where its digits begin. */
+static unsigned base_of(struct ea_str s, size_t *ret_at)
+{
+    char prefix = s.n >= 3 ? (char)(s.p[1] | 0x20) : 0;
+
+    *ret_at = 0;
+    if (s.p[0] != '0')
+        return 10;
+    *ret_at = 2;
+    if (prefix == 'x')
+        return 16;
+    if (prefix == 'b')
+        return 2;
+    *ret_at = prefix == 'o' ? 2 : 1;
+    return 8;
+}
+
 /* strconv.ParseUint(s, base, 64); base 0 goes by the prefix. */
 static bool go_uint(struct ea_str s, unsigned base, uint64_t *ret)
 {
@@ -98,12 +115,8 @@ static bool go_uint(struct ea_str s, unsigned base, uint64_t *ret)
 
     if (s.n == 0)
         return false;
-    if (base == 0) {
-        char prefix = s.n >= 3 && s.p[0] == '0' ? (char)(s.p[1] | 0x20) : 0;
-
-        base = s.p[0] != '0' ? 10 : prefix == 'x' ? 16 : prefix == 'b' ? 2 : 8;
-        i = base == 10 ? 0 : prefix == 'x' || prefix == 'b' || prefix == 'o' ? 2 : 1;
-    }
+    if (base == 0)
+        base = base_of(s, &i);
     for (; i < s.n; i++) {
         unsigned d = (unsigned)digit_value(s.p[i]);
 
@@ -271,10 +284,20 @@ static bool take_zone(struct ea_str *s)
            take_number(s, 2, 2, 0, 60, &v);
 }
 
+/* 15:4:5.9 */
+static bool take_clock(struct ea_str *s)
+{
+    int v;
+
+    return take_number(s, 1, 2, 0, 23, &v) && take_char(s, ":") &&
+           take_number(s, 1, 2, 0, 59, &v) && take_char(s, ":") &&
+           take_number(s, 1, 2, 0, 59, &v) && take_fraction(s);
+}
+
 /* 2006-1-2, 2006-1-2 15:4:5.9, 2006-1-2[Tt]15:4:5.9Z07:00 */
 static bool is_timestamp(struct ea_str s)
 {
-    int year, month, day, v;
+    int year, month, day;
     bool zone;
 
     if (!take_number(&s, 4, 4, 0, 9999, &year) || !take_char(&s, "-") ||
@@ -284,39 +307,49 @@ static bool is_timestamp(struct ea_str s)
     if (s.n == 0)
         return true;
     zone = s.p[0] != ' ';
-    if (!take_char(&s, "Tt ") || !take_number(&s, 1, 2, 0, 23, &v) || !take_char(&s, ":") ||
-        !take_number(&s, 1, 2, 0, 59, &v) || !take_char(&s, ":") ||
-        !take_number(&s, 1, 2, 0, 59, &v) || !take_fraction(&s))
+    if (!take_char(&s, "Tt ") || !take_clock(&s))
         return false;
     return (!zone || take_zone(&s)) && s.n == 0;
 }
 
 /* ---- resolve ---- */
 
-static bool resolve_untagged(struct ea_ybuild *b, struct ea_str s, enum tag want, enum tag *ret_tag,
-                             struct ea_val *ret)
+/* The table of resolve.go: what a first character lets a plain scalar be. */
+enum hint { HINT_STRING, HINT_WORD, HINT_POINT, HINT_NUMBER };
+
+static enum hint hint_of(struct ea_str s)
 {
-    struct ea_str plain;
     char c = s.n ? s.p[0] : '~';
+
+    if (c == '.')
+        return HINT_POINT;
+    if (c == '+' || c == '-' || (c >= '0' && c <= '9'))
+        return HINT_NUMBER;
+    return c != '\0' && strchr("yYnNtTfFoO~", c) ? HINT_WORD : HINT_STRING;
+}
+
+static int resolve_untagged(struct ea_ybuild *b, struct ea_str s, enum tag want, enum tag *ret_tag,
+                            struct ea_val *ret)
+{
+    enum hint hint = want == TAG_STR ? HINT_STRING : hint_of(s);
+    struct ea_str plain;
 
     *ret_tag = TAG_STR;
     *ret = ea_val_str(s);
-    if (want == TAG_STR || (strchr("yYnNtTfFoO~.+-", c) == NULL && (c < '0' || c > '9')) ||
-        c == '\0')
-        return true;
-    if (resolve_word(s, ret_tag, ret))
-        return true;
+    if (hint == HINT_STRING || resolve_word(s, ret_tag, ret))
+        return 0;
     if (want == TAG_TIMESTAMP && is_timestamp(s)) {
         *ret_tag = TAG_TIMESTAMP;
-        return true;
+        return 0;
     }
-    if (strchr("yYnNtTfFoO~", c) || !may_be_number(s) || (c == '.' && !underscores_ok(s)))
-        return true;
+    if (hint == HINT_WORD || !may_be_number(s) || (hint == HINT_POINT && !underscores_ok(s)))
+        return 0;
     if (!strip_underscores(b->tmp, s, &plain))
-        return false;
-    if (!(c == '.' ? resolve_float(plain, ret_tag, ret) : resolve_number(plain, ret_tag, ret)))
+        return -E2BIG;
+    if (!(hint == HINT_POINT ? resolve_float(plain, ret_tag, ret)
+                             : resolve_number(plain, ret_tag, ret)))
         *ret_tag = TAG_STR;
-    return true;
+    return 0;
 }
 
 static int decode_binary(struct ea_ybuild *b, const struct ea_ynode *n, struct ea_yscalar *ret)
@@ -355,7 +388,7 @@ int ea_yaml_resolve_kubernetes(struct ea_ybuild *b, const struct ea_ynode *n,
         return decode_binary(b, n, ret);
     if (want == TAG_OTHER || (want == TAG_NONE && !n->implicit))
         return 0;
-    if (!resolve_untagged(b, n->text, want, &got, &ret->v))
+    if (resolve_untagged(b, n->text, want, &got, &ret->v))
         return -E2BIG;
     if (want == TAG_FLOAT && got == TAG_INT && ret->v.type == EA_V_INT) {
         ret->v = ea_val_double((double)ret->v.i);

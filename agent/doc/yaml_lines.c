@@ -44,6 +44,17 @@ static bool room_for_span(struct ea_yaml_lines *l)
     return true;
 }
 
+static uint32_t *new_span(struct ea_yaml_lines *l, const void *base, size_t stride, uint32_t n)
+{
+    uint32_t *line = ea_arena_alloc_aligned(l->a, (size_t)n * sizeof *line, sizeof *line);
+
+    if (line == NULL || !room_for_span(l))
+        return NULL;
+    l->spans[l->n++] =
+        (struct span){.base = base, .line = line, .n = n, .stride = (uint32_t)stride};
+    return line;
+}
+
 int ea_yaml_lines_add(struct ea_yaml_lines *l, const void *base, size_t stride,
                       const uint32_t *line, uint32_t n)
 {
@@ -51,12 +62,10 @@ int ea_yaml_lines_add(struct ea_yaml_lines *l, const void *base, size_t stride,
 
     if (n == 0)
         return 0;
-    copy = ea_arena_alloc_aligned(l->a, (size_t)n * sizeof *copy, sizeof *copy);
-    if (copy == NULL || !room_for_span(l))
+    copy = new_span(l, base, stride, n);
+    if (copy == NULL)
         return -E2BIG;
     memcpy(copy, line, (size_t)n * sizeof *copy);
-    l->spans[l->n++] =
-        (struct span){.base = base, .line = copy, .n = n, .stride = (uint32_t)stride};
     return 0;
 }
 
@@ -152,20 +161,13 @@ static int json_lines(struct cursor *c, struct ea_val *v)
 {
     size_t stride = v->type == EA_V_MAP ? sizeof(struct ea_member) : sizeof(struct ea_val);
     uint32_t *line;
-    int rc;
 
     if (v->type == EA_V_DOUBLE && v->d == trunc(v->d) && fabs(v->d) < 9223372036854775808.0)
         *v = ea_val_int((int64_t)v->d);
-    if (v->type != EA_V_MAP && v->type != EA_V_LIST)
+    if ((v->type != EA_V_MAP && v->type != EA_V_LIST) || v->n == 0)
         return 0;
-    line = malloc(((size_t)v->n + 1) * sizeof *line);
-    if (line == NULL)
-        return -E2BIG;
-    rc = json_entries(c, v, line);
-    if (rc == 0)
-        rc = ea_yaml_lines_add(c->l, v->items, stride, line, v->n);
-    free(line);
-    return rc;
+    line = new_span(c->l, v->items, stride, v->n);
+    return line ? json_entries(c, v, line) : -E2BIG;
 }
 
 int ea_yaml_lines_of_json(struct ea_yaml_lines *l, struct ea_str text, unsigned from,

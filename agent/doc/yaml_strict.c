@@ -36,7 +36,7 @@ static bool based_int(struct ea_str s, struct ea_val *ret, int *ret_rc)
         return false;
     *ret_rc = 0;
     for (i = 0; i < digits.n; i++) {
-        int c = digits.p[i];
+        int c = (unsigned char)digits.p[i];
 
         if (v >> (hex ? 59 : 60))
             *ret_rc = -ERANGE;
