@@ -128,10 +128,9 @@ static int room(struct ea_elog *l, uint64_t need, bool wait, ea_mono_us deadline
 
         if (l->closed)
             return -ESHUTDOWN;
-        if (l->broken && l->fill.n + need > EA_MAX_UNSYNCED / 2)
+        if (l->broken && l->flight_bytes + l->fill.n + need > EA_MAX_UNSYNCED)
             return -EIO;
-        /* Half of the limit for the batch in flight, half for the one being filled. An empty batch takes any record. */
-        if (l->fill.n == 0 || l->fill.n + need <= EA_MAX_UNSYNCED / 2)
+        if (l->flight_bytes + l->fill.n + need <= EA_MAX_UNSYNCED)
             r = l->broken && l->cur.fd < 0 ? -EIO : segment_room(l, need);
         else
             l->urgent = true;

@@ -75,6 +75,7 @@ struct ea_elog {
     uint64_t next_seq;
     uint8_t prev[EA_SHA256_LEN];
     struct ea_batch fill;
+    size_t flight_bytes; /* of the batch that is being synced */
     bool dirty, urgent, folder_dirty, stop, closed;
     bool broken; /* unsynced records wait in memory for a disk that takes them */
     bool write_failed;

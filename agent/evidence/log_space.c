@@ -314,6 +314,18 @@ static int make_room(struct ea_elog *l, uint64_t size, struct ea_err *err)
     }
 }
 
+/* Written once with zeros, the segment's blocks are no longer marked unwritten: a later fdatasync writes data and no file system journal,
+ * and an append finds its page in the cache. It happens here, in the log's thread, ahead of need. */
+static int fill_with_zeros(int fd, uint64_t size)
+{
+    static const char zeros[256u << 10];
+    int r = 0;
+
+    for (uint64_t off = 0; off < size && r == 0; off += sizeof(zeros))
+        r = ea_pwrite_all(fd, zeros, (size_t)EA_MIN(size - off, (uint64_t)sizeof(zeros)), off);
+    return r;
+}
+
 static int make_file(struct ea_elog *l, uint64_t size, struct ea_err *err)
 {
     char path[EA_PATH];
@@ -329,6 +341,8 @@ static int make_file(struct ea_elog *l, uint64_t size, struct ea_err *err)
         if (free_oldest(l, err) < 0)
             break;
     }
+    if (r == 0)
+        r = fill_with_zeros(fd, size);
     if (r == 0)
         r = ea_evidence_io.sync(fd);
     if (r < 0) {

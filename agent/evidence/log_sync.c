@@ -181,6 +181,7 @@ static int rewrite(struct ea_elog *l, struct ea_err *err)
     l->cur = l->synced_seg = seg;
     l->others_synced = l->others;
     l->flight.n = l->flight.count = l->fill.n = l->fill.count = 0;
+    l->flight_bytes = 0;
     l->synced_seq = l->next_seq;
     l->broken = l->dirty = false;
     l->syncs++;
@@ -212,6 +213,7 @@ static bool take_snapshot(struct ea_elog *l, struct snapshot *s)
     }
     EA_ASSERT(l->flight.count == 0);
     swap_batches(l);
+    l->flight_bytes = l->flight.n;
     s->cur = l->cur;
     s->n_full = l->n_full;
     memcpy(s->full, l->full, l->n_full * sizeof(l->full[0]));
@@ -251,7 +253,7 @@ int ea_elog_sync_held(struct ea_elog *l, struct ea_err *err)
         l->synced_seg = s.cur;
         l->others_synced = s.others;
         l->synced_seq = s.next_seq;
-        l->flight.n = l->flight.count = 0;
+        l->flight.n = l->flight.count = l->flight_bytes = 0;
         l->syncs++;
         pthread_cond_broadcast(&l->moved);
     } else {
