@@ -28,7 +28,8 @@ uint64_t kube_backoff_next(struct kube_backoff *b, ea_mono_us now)
     us = b->next_us;
     b->next_us = EA_MIN(us * 2, BACKOFF_MAX_US);
     b->last = now;
-    return EA_MIN(ea_kube_jitter(us), BACKOFF_MAX_US + BACKOFF_MIN_US);
+    us = ea_kube_jitter(us);
+    return EA_MIN(us, BACKOFF_MAX_US + BACKOFF_MIN_US);
 }
 
 static bool stopping(void *arg)
