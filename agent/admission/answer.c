@@ -1,4 +1,5 @@
-/* admission/answer.c - what leaves: the evidence body (JCS) and the AdmissionReview with message, warnings and audit annotations. */
+/* admission/answer.c - what leaves: the evidence body (JCS) and the AdmissionReview with message,
+ * warnings and audit annotations. */
 #include <stdio.h>
 
 #include "admission/review.h"
@@ -12,7 +13,8 @@ static void add_text(struct ea_buf *b, const char *key, struct ea_str s)
     (void)ea_buf_add_json(b, s);
 }
 
-/* Outside text has no say in how large a record gets: a record that is refused for its size would be a decision without evidence. */
+/* Outside text has no say in how large a record gets: a record that is refused for its size would
+ * be a decision without evidence. */
 static void add_capped(struct ea_buf *b, const char *key, struct ea_str s, size_t max)
 {
     char cut[EA_MAX_RECORD_TEXT + 4];
@@ -30,7 +32,8 @@ static void add_capped(struct ea_buf *b, const char *key, struct ea_str s, size_
 
 static void record_control(struct ea_buf *b, const struct ea_finding *f, enum ea_effect effect)
 {
-    unsigned listed = EA_MIN(f->n_failures, EA_MAX_FAILURES), more = f->n_failures - listed + f->n_more;
+    unsigned listed = EA_MIN(f->n_failures, EA_MAX_FAILURES),
+             more = f->n_failures - listed + f->n_more;
 
     (void)ea_buf_addf(b, "{\"action\":\"%s\",", ea_action_names[f->action]);
     add_text(b, "\"control\"", f->control->id);
@@ -41,7 +44,8 @@ static void record_control(struct ea_buf *b, const struct ea_finding *f, enum ea
         (void)ea_buf_addf(b, ",\"more\":%u", more);
     (void)ea_buf_addz(b, ",\"paths\":[");
     for (unsigned i = 0; i < listed; i++) {
-        add_capped(b, i ? "," : "", f->failures[i].path.p ? f->failures[i].path : EA_STR(""), EA_MAX_RECORD_TEXT);
+        add_capped(b, i ? "," : "", f->failures[i].path.p ? f->failures[i].path : EA_STR(""),
+                   EA_MAX_RECORD_TEXT);
     }
     (void)ea_buf_addf(b, "],\"severity\":\"%s\"}", ea_severity_names[f->control->severity]);
 }
@@ -61,7 +65,8 @@ static void record_controls(struct ea_buf *b, const struct ea_review *rv, enum e
             record_control(b, f, (enum ea_effect)rv->effects[i]);
         } else {
             add_text(b, "{\"control\"", f->control->id);
-            (void)ea_buf_addf(b, ",\"effect\":\"%s\",\"reason\":\"%s\"}", ea_effect_names[rv->effects[i]], ea_reason_names[f->reason]);
+            (void)ea_buf_addf(b, ",\"effect\":\"%s\",\"reason\":\"%s\"}",
+                              ea_effect_names[rv->effects[i]], ea_reason_names[f->reason]);
         }
     }
 }
@@ -102,7 +107,8 @@ static const char *skip_space(const char *p, const char *end)
     return p;
 }
 
-/* The bytes of one member's value in an object that a parser has accepted; empty when the key is absent or spelled with escapes. */
+/* The bytes of one member's value in an object that a parser has accepted; empty when the key is
+ * absent or spelled with escapes. */
 static struct ea_str raw_member(struct ea_str object, const char *key)
 {
     const char *p = skip_space(object.p, object.p + object.n), *end = object.p + object.n;
@@ -126,7 +132,8 @@ static struct ea_str raw_member(struct ea_str object, const char *key)
 }
 
 /* The digest's name decides where it stands among the keys: called for both places. */
-static void record_digest(struct ea_buf *b, const struct ea_review_env *env, const struct ea_review *rv, bool keyed)
+static void record_digest(struct ea_buf *b, const struct ea_review_env *env,
+                          const struct ea_review *rv, bool keyed)
 {
     bool secret = rv->subject.gvr.group.n == 0 && ea_str_is(rv->subject.gvr.resource, "secrets");
     struct ea_str object;
@@ -147,9 +154,10 @@ int ea_review_record(const struct ea_review_env *env, const struct ea_review *rv
     const struct ea_subject *s = &rv->subject;
 
     (void)ea_buf_addf(b, "{\"allowed\":%s", rv->allowed ? "true" : "false");
-    (void)ea_buf_addf(b, ",\"caller\":\"%s\"", ea_caller_names[env->caller] ? ea_caller_names[env->caller] : "unknown");
-    (void)ea_buf_addf(b, ",\"counts\":{\"fail\":%u,\"pass\":%u,\"skip\":%u,\"unknown\":%u}", rv->n_fail, rv->n_pass, rv->n_skip,
-                      rv->n_unknown);
+    (void)ea_buf_addf(b, ",\"caller\":\"%s\"",
+                      ea_caller_names[env->caller] ? ea_caller_names[env->caller] : "unknown");
+    (void)ea_buf_addf(b, ",\"counts\":{\"fail\":%u,\"pass\":%u,\"skip\":%u,\"unknown\":%u}",
+                      rv->n_fail, rv->n_pass, rv->n_skip, rv->n_unknown);
     (void)ea_buf_addf(b, ",\"enforcement\":\"%s\"", ea_action_names[env->enforcement]);
     if (rv->exhausted)
         (void)ea_buf_addz(b, ",\"exhausted\":true");
@@ -195,7 +203,8 @@ static struct ea_str text_of(const struct ea_finding *f)
 static void say_failure(struct ea_buf *b, const struct ea_finding *f)
 {
     const struct ea_control *c = f->control;
-    unsigned listed = EA_MIN(f->n_failures, EA_MAX_FAILURES), more = f->n_failures - listed + f->n_more;
+    unsigned listed = EA_MIN(f->n_failures, EA_MAX_FAILURES),
+             more = f->n_failures - listed + f->n_more;
 
     (void)ea_buf_addf(b, "\n- %.*s", EA_STRF(c->id));
     say_requirements(b, c);
@@ -237,7 +246,8 @@ static void say_all(struct ea_buf *b, const struct ea_review *rv, bool denying)
     for (unsigned i = 0; i < rv->findings.n; i++) {
         enum ea_effect e = (enum ea_effect)rv->effects[i];
 
-        if (denying ? e != EA_EFFECT_DENY : (e == EA_EFFECT_NONE || e == EA_EFFECT_DENY || e == EA_EFFECT_EXEMPT))
+        if (denying ? e != EA_EFFECT_DENY
+                    : (e == EA_EFFECT_NONE || e == EA_EFFECT_DENY || e == EA_EFFECT_EXEMPT))
             continue;
         if (b->n > EA_MAX_DENIAL)
             left++;
@@ -262,8 +272,8 @@ static void make_message(struct ea_buf *b, const struct ea_review *rv)
     if (rv->exhausted)
         (void)ea_buf_addz(b, " is too large to be judged");
     if (denying)
-        (void)ea_buf_addf(b, "%s %u control%s den%s it:", rv->exhausted ? "," : ":", denying, denying == 1 ? "" : "s",
-                          denying == 1 ? "ies" : "y");
+        (void)ea_buf_addf(b, "%s %u control%s den%s it:", rv->exhausted ? "," : ":", denying,
+                          denying == 1 ? "" : "s", denying == 1 ? "ies" : "y");
     say_all(b, rv, true);
     if (others) {
         (void)ea_buf_addf(b, "\nAlso found, not denied:");
@@ -294,7 +304,8 @@ static void add_causes(struct ea_buf *b, const struct ea_review *rv)
 
 /* ---- warnings ---- */
 
-/* The API server drops a warning with control characters without a word, so they become spaces; cut to EA_MAX_WARNING_LEN characters. */
+/* The API server drops a warning with control characters without a word, so they become spaces; cut
+ * to EA_MAX_WARNING_LEN characters. */
 static void add_warning(struct ea_buf *b, unsigned n, const struct ea_buf *text)
 {
     char line[EA_MAX_WARNING_LEN * 4 + 4];
@@ -348,7 +359,8 @@ static bool warns(enum ea_effect e)
 }
 
 /* Controls that would have a say and could not be judged. */
-static bool undecided_text(struct ea_buf *t, const struct ea_review_env *env, const struct ea_review *rv)
+static bool undecided_text(struct ea_buf *t, const struct ea_review_env *env,
+                           const struct ea_review *rv)
 {
     unsigned n = 0;
 
@@ -356,17 +368,21 @@ static bool undecided_text(struct ea_buf *t, const struct ea_review_env *env, co
     for (unsigned i = 0; i < rv->findings.n; i++) {
         const struct ea_finding *f = &rv->findings.f[i];
 
-        if (f->result != EA_UNKNOWN || EA_MIN(f->action, env->enforcement) == EA_AUDIT || rv->effects[i] == EA_EFFECT_DENY ||
-            (f->reason != EA_R_DEADLINE && f->reason != EA_R_COST_LIMIT && f->reason != EA_R_EVALUATION_ERROR))
+        if (f->result != EA_UNKNOWN || EA_MIN(f->action, env->enforcement) == EA_AUDIT ||
+            rv->effects[i] == EA_EFFECT_DENY ||
+            (f->reason != EA_R_DEADLINE && f->reason != EA_R_COST_LIMIT &&
+             f->reason != EA_R_EVALUATION_ERROR))
             continue;
-        (void)ea_buf_addf(t, "%s%.*s (%s)", n++ ? ", " : "not decided: ", EA_STRF(f->control->id), ea_reason_names[f->reason]);
+        (void)ea_buf_addf(t, "%s%.*s (%s)", n++ ? ", " : "not decided: ", EA_STRF(f->control->id),
+                          ea_reason_names[f->reason]);
     }
     if (rv->exhausted && rv->allowed)
         (void)ea_buf_addf(t, "%sthe object is too large to be judged", n++ ? "; " : "");
     return n > 0;
 }
 
-static void add_warnings(struct ea_buf *b, const struct ea_review_env *env, const struct ea_review *rv)
+static void add_warnings(struct ea_buf *b, const struct ea_review_env *env,
+                         const struct ea_review *rv)
 {
     unsigned due = 0, n = 0;
     struct ea_buf t;
@@ -385,7 +401,8 @@ static void add_warnings(struct ea_buf *b, const struct ea_review_env *env, cons
             continue;
         if (n == EA_MAX_WARNINGS - 1 && due > 1) {
             ea_buf_clear(&t);
-            (void)ea_buf_addf(&t, "and %u more findings, see the evidence record or `eucs-agent scan`", due);
+            (void)ea_buf_addf(
+                &t, "and %u more findings, see the evidence record or `eucs-agent scan`", due);
             due = 0;
         } else {
             warn_text(&t, &rv->findings.f[i], (enum ea_effect)rv->effects[i]);
@@ -400,7 +417,8 @@ static void add_warnings(struct ea_buf *b, const struct ea_review_env *env, cons
 
 /* ---- the answer ---- */
 
-static void add_annotations(struct ea_buf *b, const struct ea_review *rv, const char *evidence, const char *lost)
+static void add_annotations(struct ea_buf *b, const struct ea_review *rv, const char *evidence,
+                            const char *lost)
 {
     unsigned n = 0;
 
@@ -420,10 +438,11 @@ static void add_annotations(struct ea_buf *b, const struct ea_review *rv, const 
 }
 
 /* brief: without anything that grows with the findings. */
-static int render_answer(const struct ea_review_env *env, const struct ea_review *rv, const char *evidence, const char *lost, bool brief,
-                         struct ea_buf *b)
+static int render_answer(const struct ea_review_env *env, const struct ea_review *rv,
+                         const char *evidence, const char *lost, bool brief, struct ea_buf *b)
 {
-    (void)ea_buf_addz(b, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{\"uid\":");
+    (void)ea_buf_addz(b, "{\"apiVersion\":\"admission.k8s.io/"
+                         "v1\",\"kind\":\"AdmissionReview\",\"response\":{\"uid\":");
     (void)ea_buf_add_json(b, rv->uid);
     (void)ea_buf_addf(b, ",\"allowed\":%s", rv->allowed ? "true" : "false");
     if (!rv->allowed) {
@@ -431,10 +450,13 @@ static int render_answer(const struct ea_review_env *env, const struct ea_review
 
         ea_buf_init(&m, EA_MAX_REVIEW_ANSWER);
         if (brief)
-            (void)ea_buf_addf(&m, "%u controls fail, more than a message can hold: see `eucs-agent scan`", rv->n_fail);
+            (void)ea_buf_addf(
+                &m, "%u controls fail, more than a message can hold: see `eucs-agent scan`",
+                rv->n_fail);
         else
             make_message(&m, rv);
-        (void)ea_buf_addz(b, ",\"status\":{\"status\":\"Failure\",\"code\":403,\"reason\":\"Forbidden\",\"message\":");
+        (void)ea_buf_addz(b, ",\"status\":{\"status\":\"Failure\",\"code\":403,\"reason\":"
+                             "\"Forbidden\",\"message\":");
         (void)ea_buf_add_json(b, ea_buf_str(&m));
         if (!brief)
             add_causes(b, rv);
@@ -449,7 +471,8 @@ static int render_answer(const struct ea_review_env *env, const struct ea_review
     return b->failed;
 }
 
-int ea_review_answer(const struct ea_review_env *env, const struct ea_review *rv, const char *evidence, const char *lost, struct ea_buf *b)
+int ea_review_answer(const struct ea_review_env *env, const struct ea_review *rv,
+                     const char *evidence, const char *lost, struct ea_buf *b)
 {
     size_t begin = b->n;
 
@@ -466,14 +489,16 @@ int ea_review_failure(struct ea_buf *b, unsigned status, const char *text)
     static const struct {
         unsigned status;
         const char *reason;
-    } reasons[] = {{400, "BadRequest"}, {404, "NotFound"}, {405, "MethodNotAllowed"}, {415, "UnsupportedMediaType"},
-                   {429, "TooManyRequests"}, {500, "InternalError"}};
+    } reasons[] = {{400, "BadRequest"},       {404, "NotFound"},
+                   {405, "MethodNotAllowed"}, {415, "UnsupportedMediaType"},
+                   {429, "TooManyRequests"},  {500, "InternalError"}};
     const char *reason = "Unknown";
 
     for (size_t i = 0; i < EA_COUNT(reasons); i++)
         if (reasons[i].status == status)
             reason = reasons[i].reason;
-    (void)ea_buf_addz(b, "{\"apiVersion\":\"v1\",\"kind\":\"Status\",\"status\":\"Failure\",\"message\":");
+    (void)ea_buf_addz(
+        b, "{\"apiVersion\":\"v1\",\"kind\":\"Status\",\"status\":\"Failure\",\"message\":");
     (void)ea_buf_add_json(b, ea_str(text));
     (void)ea_buf_addf(b, ",\"reason\":\"%s\",\"code\":%u}\n", reason, status);
     return b->failed;

@@ -1,10 +1,12 @@
 /* admission/decide.c - judging, and what of it denies.
  *
- * A denial must never stop a repair or the cluster: what an update did not make worse, and what a controller only recreates, is a warning. */
+ * A denial must never stop a repair or the cluster: what an update did not make worse, and what a
+ * controller only recreates, is a warning. */
 #include "admission/review.h"
 #include "base/limits.h"
 
-const char *const ea_effect_names[EA_EFFECT_COUNT] = {"none", "deny", "warn", "audit", "existing", "owner", "exempt"};
+const char *const ea_effect_names[EA_EFFECT_COUNT] = {"none",     "deny",  "warn",  "audit",
+                                                      "existing", "owner", "exempt"};
 
 /* ---- judge ---- */
 
@@ -15,7 +17,11 @@ static bool is_late(void *arg)
 
 static struct ea_judge_opts judge_opts(const struct ea_review_env *env, const struct ea_review *rv)
 {
-    struct ea_judge_opts o = {.lookup = env->lookup, .exemptions = env->exemptions, .now_us = env->now, .floor = env->floor, .trace = true};
+    struct ea_judge_opts o = {.lookup = env->lookup,
+                              .exemptions = env->exemptions,
+                              .now_us = env->now,
+                              .floor = env->floor,
+                              .trace = true};
 
     if (env->deadline) {
         o.interrupted = is_late;
@@ -49,8 +55,12 @@ void ea_review_judge(const struct ea_review_env *env, struct ea_arena *a, struct
 static bool is_controller_of(struct ea_str user, struct ea_str kind)
 {
     static const char *const names[][2] = {
-        {"Deployment", "deployment-controller"}, {"ReplicaSet", "replicaset-controller"}, {"DaemonSet", "daemon-set-controller"},
-        {"StatefulSet", "statefulset-controller"}, {"Job", "job-controller"}, {"CronJob", "cronjob-controller"},
+        {"Deployment", "deployment-controller"},
+        {"ReplicaSet", "replicaset-controller"},
+        {"DaemonSet", "daemon-set-controller"},
+        {"StatefulSet", "statefulset-controller"},
+        {"Job", "job-controller"},
+        {"CronJob", "cronjob-controller"},
         {"ReplicationController", "replication-controller"},
     };
     struct ea_str prefix = EA_STR("system:serviceaccount:kube-system:");
@@ -80,7 +90,8 @@ static struct owner find_owner(const struct ea_review_env *env, const struct ea_
         const struct ea_val *ref = ea_val_at(refs, i), *controller = ea_val_getz(ref, "controller");
         const struct owner o = {ea_val_get_str(ref, "uid"), ea_val_get_str(ref, "kind")};
 
-        if (ea_val_is(controller, EA_V_BOOL) && controller->b && o.uid.n && is_controller_of(rv->user, o.kind))
+        if (ea_val_is(controller, EA_V_BOOL) && controller->b && o.uid.n &&
+            is_controller_of(rv->user, o.kind))
             return o;
     }
     return (struct owner){0};
@@ -102,7 +113,8 @@ static enum ea_effect first_effect(const struct ea_review_env *env, const struct
 }
 
 /* What stands in for a denial, or EA_EFFECT_DENY. */
-static enum ea_effect excuse(const struct ea_review_env *env, struct ea_arena *a, const struct ea_review *rv, const struct ea_finding *f,
+static enum ea_effect excuse(const struct ea_review_env *env, struct ea_arena *a,
+                             const struct ea_review *rv, const struct ea_finding *f,
                              bool harmless_update, struct owner owner)
 {
     struct ea_judge_opts o = judge_opts(env, rv);
@@ -113,28 +125,44 @@ static enum ea_effect excuse(const struct ea_review_env *env, struct ea_arena *a
     if (f->result != EA_FAIL)
         return EA_EFFECT_DENY;
     if (rv->subject.op == EA_OP_UPDATE &&
-        ea_repair_compare(env->rules, &rv->subject, &o, f, a, &new_failures, NULL) == 0 && new_failures == 0)
+        ea_repair_compare(env->rules, &rv->subject, &o, f, a, &new_failures, NULL) == 0 &&
+        new_failures == 0)
         return EA_EFFECT_EXISTING;
     if (owner.uid.n && env->owners->fails(env->owners->arg, owner.uid, owner.kind, f))
         return EA_EFFECT_OWNER;
     return EA_EFFECT_DENY;
 }
 
+static unsigned count_denials(const struct ea_review *rv)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < rv->findings.n; i++)
+        n += rv->effects[i] == EA_EFFECT_DENY;
+    return n;
+}
+
+/* An object too large to be judged must not buy its admission with that. */
+static bool must_be_judged(const struct ea_review_env *env, const struct ea_review *rv)
+{
+    return rv->exhausted && env->enforcement == EA_DENY &&
+           (rv->subject.op & (EA_OP_CREATE | EA_OP_UPDATE));
+}
+
 void ea_review_decide(const struct ea_review_env *env, struct ea_arena *a, struct ea_review *rv)
 {
     bool harmless = false;
     struct owner owner = {0};
-    unsigned denials = 0;
+    unsigned denials;
 
     rv->effects = ea_arena_zalloc(a, rv->findings.n + 1);
     if (!rv->effects) {
         rv->exhausted = true;
         rv->findings.n = 0;
     }
-    for (unsigned i = 0; i < rv->findings.n; i++) {
+    for (unsigned i = 0; i < rv->findings.n; i++)
         rv->effects[i] = (uint8_t)first_effect(env, &rv->findings.f[i]);
-        denials += rv->effects[i] == EA_EFFECT_DENY;
-    }
+    denials = count_denials(rv);
     if (denials || rv->exhausted)
         harmless = rv->subject.op == EA_OP_UPDATE && ea_repair_always_allowed(&rv->subject);
     if (denials && !harmless)
@@ -142,17 +170,12 @@ void ea_review_decide(const struct ea_review_env *env, struct ea_arena *a, struc
     for (unsigned i = 0; denials && i < rv->findings.n; i++)
         if (rv->effects[i] == EA_EFFECT_DENY)
             rv->effects[i] = (uint8_t)excuse(env, a, rv, &rv->findings.f[i], harmless, owner);
-    rv->allowed = true;
-    for (unsigned i = 0; i < rv->findings.n; i++)
-        if (rv->effects[i] == EA_EFFECT_DENY)
-            rv->allowed = false;
-    /* An object too large to be judged must not buy its admission with that. */
-    if (rv->exhausted && env->enforcement == EA_DENY && !harmless && (rv->subject.op & (EA_OP_CREATE | EA_OP_UPDATE)))
-        rv->allowed = false;
+    rv->allowed = denials == 0 || count_denials(rv) == 0;
+    rv->allowed &= harmless || !must_be_judged(env, rv);
 }
 
-int ea_review(const struct ea_review_env *env, struct ea_arena *a, struct ea_str body, struct ea_review *ret, struct ea_str *ret_answer,
-              struct ea_err *err)
+int ea_review(const struct ea_review_env *env, struct ea_arena *a, struct ea_str body,
+              struct ea_review *ret, struct ea_str *ret_answer, struct ea_err *err)
 {
     struct ea_buf b;
     int rc = ea_review_decode(env, a, body, ret, err);

@@ -4,7 +4,8 @@
 #include "doc/build.h"
 #include "doc/json.h"
 
-const char *const ea_caller_names[EA_CALLER_COUNT] = {NULL, "client-certificate", "path-token", "none"};
+const char *const ea_caller_names[EA_CALLER_COUNT] = {NULL, "client-certificate", "path-token",
+                                                      "none"};
 
 static int wrong(struct ea_err *err, const char *path, const char *what)
 {
@@ -12,7 +13,8 @@ static int wrong(struct ea_err *err, const char *path, const char *what)
 }
 
 /* A string member of `map`; required: present and not empty. 0 or -EINVAL. */
-static int get_string(const struct ea_val *map, const char *key, const char *path, bool required, struct ea_str *ret, struct ea_err *err)
+static int get_string(const struct ea_val *map, const char *key, const char *path, bool required,
+                      struct ea_str *ret, struct ea_err *err)
 {
     const struct ea_val *v = ea_val_get(map, ea_str(key));
 
@@ -26,7 +28,8 @@ static int get_string(const struct ea_val *map, const char *key, const char *pat
     return 0;
 }
 
-static int get_map(const struct ea_val *map, const char *key, const char *path, bool required, const struct ea_val **ret, struct ea_err *err)
+static int get_map(const struct ea_val *map, const char *key, const char *path, bool required,
+                   const struct ea_val **ret, struct ea_err *err)
 {
     const struct ea_val *v = ea_val_get(map, ea_str(key));
 
@@ -53,9 +56,11 @@ static int check_envelope(struct ea_review *rv, struct ea_err *err)
     if (rc)
         return rc;
     if (!ea_str_is(kind, "AdmissionReview"))
-        return ea_fail(err, -EINVAL, "kind is \"%.*s\", AdmissionReview is expected", EA_STRF(kind));
+        return ea_fail(err, -EINVAL, "kind is \"%.*s\", AdmissionReview is expected",
+                       EA_STRF(kind));
     if (!ea_str_is(api, "admission.k8s.io/v1"))
-        return ea_fail(err, -EINVAL, "apiVersion is \"%.*s\", admission.k8s.io/v1 is expected", EA_STRF(api));
+        return ea_fail(err, -EINVAL, "apiVersion is \"%.*s\", admission.k8s.io/v1 is expected",
+                       EA_STRF(api));
     return get_map(&rv->root, "request", "request", true, &rv->request, err);
 }
 
@@ -82,10 +87,12 @@ static int read_resource(struct ea_arena *a, struct ea_review *rv, struct ea_err
     if (rc == 0)
         rc = get_string(resource, "resource", "request.resource.resource", true, &g->resource, err);
     if (rc == 0)
-        rc = get_string(rv->request, "subResource", "request.subResource", false, &g->subresource, err);
+        rc = get_string(rv->request, "subResource", "request.subResource", false, &g->subresource,
+                        err);
     if (rc)
         return rc;
-    rv->api_version = group.n ? ea_arena_printf(a, "%.*s/%.*s", EA_STRF(group), EA_STRF(version)) : version;
+    rv->api_version =
+        group.n ? ea_arena_printf(a, "%.*s/%.*s", EA_STRF(group), EA_STRF(version)) : version;
     return 0;
 }
 
@@ -98,7 +105,8 @@ static int read_objects(struct ea_review *rv, struct ea_err *err)
     int rc = get_map(rv->request, "object", "request.object", needs_object, &object, err);
 
     if (rc == 0)
-        rc = get_map(rv->request, "oldObject", "request.oldObject", s->op == EA_OP_UPDATE, &old, err);
+        rc = get_map(rv->request, "oldObject", "request.oldObject", s->op == EA_OP_UPDATE, &old,
+                     err);
     if (rc)
         return rc;
     s->object = object && s->op != EA_OP_DELETE ? *object : ea_val_null();
@@ -106,7 +114,8 @@ static int read_objects(struct ea_review *rv, struct ea_err *err)
     return 0;
 }
 
-/* The name is missing with generateName, and in each review of a deletecollection: then the old object has it. */
+/* The name is missing with generateName, and in each review of a deletecollection: then the old
+ * object has it. */
 static int read_names(struct ea_review *rv, struct ea_err *err)
 {
     struct ea_subject *s = &rv->subject;
@@ -123,7 +132,8 @@ static int read_names(struct ea_review *rv, struct ea_err *err)
     if (ea_val_is(meta, EA_V_MAP))
         rv->object_uid = ea_val_get_str(meta, "uid");
     /* A Namespace is in itself, says its request; for us it is cluster-scoped. */
-    s->gvr.namespaced = s->namespace_.n > 0 && !(s->gvr.group.n == 0 && ea_str_is(s->gvr.resource, "namespaces"));
+    s->gvr.namespaced =
+        s->namespace_.n > 0 && !(s->gvr.group.n == 0 && ea_str_is(s->gvr.resource, "namespaces"));
     if (!s->gvr.namespaced)
         s->namespace_ = EA_STR("");
     return 0;
@@ -142,7 +152,8 @@ static int read_caller(struct ea_review *rv, struct ea_err *err)
     return rc;
 }
 
-/* The request as CEL sees it: everything but the objects, which have variables of their own, and the uid. */
+/* The request as CEL sees it: everything but the objects, which have variables of their own, and
+ * the uid. */
 static int make_request(struct ea_arena *a, struct ea_review *rv, struct ea_err *err)
 {
     struct ea_mapb b;
@@ -158,11 +169,15 @@ static int make_request(struct ea_arena *a, struct ea_review *rv, struct ea_err 
     return b.failed ? ea_fail(err, -E2BIG, "the review does not fit in memory") : 0;
 }
 
-/* Objects of sub-resources that carry no workload: the rules of a careless control might still name them. */
+/* Objects of sub-resources that carry no workload: the rules of a careless control might still name
+ * them. */
 static bool carries_nothing(const struct ea_review *rv)
 {
-    static const char *const kinds[][2] = {{"autoscaling/v1", "Scale"}, {"policy/v1", "Eviction"}, {"policy/v1beta1", "Eviction"},
-                                           {"v1", "Binding"}, {"authentication.k8s.io/v1", "TokenRequest"}};
+    static const char *const kinds[][2] = {{"autoscaling/v1", "Scale"},
+                                           {"policy/v1", "Eviction"},
+                                           {"policy/v1beta1", "Eviction"},
+                                           {"v1", "Binding"},
+                                           {"authentication.k8s.io/v1", "TokenRequest"}};
 
     for (size_t i = 0; rv->subject.gvr.subresource.n && i < EA_COUNT(kinds); i++)
         if (ea_str_is(rv->api_version, kinds[i][0]) && ea_str_is(rv->subject.gvr.kind, kinds[i][1]))
@@ -170,7 +185,8 @@ static bool carries_nothing(const struct ea_review *rv)
     return false;
 }
 
-int ea_review_decode(const struct ea_review_env *env, struct ea_arena *a, struct ea_str body, struct ea_review *ret, struct ea_err *err)
+int ea_review_decode(const struct ea_review_env *env, struct ea_arena *a, struct ea_str body,
+                     struct ea_review *ret, struct ea_err *err)
 {
     int rc;
 

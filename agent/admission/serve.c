@@ -19,12 +19,12 @@ struct call {
     struct ea_position pos;
     ea_mono_us append_by; /* the log may be waited for until then */
     char evidence[128];
-    const char *lost;     /* why there is no record of a decision that ought to have one */
+    const char *lost; /* why there is no record of a decision that ought to have one */
     bool recorded;
 };
 
 /* The tag of a request: its caller, whether it counts as unauthenticated, and its bytes. */
-#define TAG_CALLER(t) ((enum ea_caller)((t) & 0xff))
+#define TAG_CALLER(t) ((enum ea_caller)((t)&0xff))
 #define TAG_LIMITED 0x100u
 #define TAG_BYTES(t) ((size_t)((t) >> 16))
 
@@ -91,7 +91,8 @@ static bool same_secret(struct ea_str given, const char *secret)
     return n > 0 && diff == 0;
 }
 
-static enum ea_caller who_calls(struct ea_admission *a, struct ea_request *rq, struct ea_str token, bool *ret_limited)
+static enum ea_caller who_calls(struct ea_admission *a, struct ea_request *rq, struct ea_str token,
+                                bool *ret_limited)
 {
     ea_mono_us now = ea_mono_now();
     bool known;
@@ -113,7 +114,8 @@ static bool is_json(struct ea_str type)
     return media.n == 16 && strncasecmp(media.p, "application/json", 16) == 0;
 }
 
-static unsigned refuse(struct ea_admission *a, struct ea_request *rq, unsigned status, const char *extra, const char *text)
+static unsigned refuse(struct ea_admission *a, struct ea_request *rq, unsigned status,
+                       const char *extra, const char *text)
 {
     struct ea_buf b;
 
@@ -126,7 +128,8 @@ static unsigned refuse(struct ea_admission *a, struct ea_request *rq, unsigned s
     return status;
 }
 
-/* Callers without a token have four places, so that they cannot take the memory or the time of those with one. */
+/* Callers without a token have four places, so that they cannot take the memory or the time of
+ * those with one. */
 static bool take_place(struct ea_admission *a, size_t bytes)
 {
     bool room = atomic_fetch_add(&a->none_calls, 1) < EA_UNAUTHENTICATED_CALLS;
@@ -182,7 +185,8 @@ static void on_done(void *arg, struct ea_request *rq)
 
 /* ---- the steps ---- */
 
-/* The API server says in the query how long it waits. Judging ends at 80 % of that, waiting for the log at 90 %. */
+/* The API server says in the query how long it waits. Judging ends at 80 % of that, waiting for the
+ * log at 90 %. */
 static void prepare(struct ea_admission *a, struct ea_request *rq, struct call *c)
 {
     struct ea_str given = ea_request_query(rq, "timeout");
@@ -221,7 +225,8 @@ static const char *loss_reason(int rc)
     return rc == -E2BIG ? "the record is too large" : "the log cannot be written";
 }
 
-/* A dry run leaves no trace. Callers whose word counts for nothing are counted instead (watch.c). */
+/* A dry run leaves no trace. Callers whose word counts for nothing are counted instead (watch.c).
+ */
 static void record(struct ea_admission *a, struct ea_request *rq, struct call *c)
 {
     bool limited = *ea_request_tag(rq) & TAG_LIMITED;
@@ -238,7 +243,8 @@ static void record(struct ea_admission *a, struct ea_request *rq, struct call *c
     rc = ea_review_record(&c->env, &c->rv, &c->w->record);
     atomic_store(&c->w->appending, ea_mono_now());
     if (rc == 0)
-        rc = ea_elog_append(a->o.log, EA_REC_ADMISSION_DECISION, ea_buf_str(&c->w->record), !c->rv.allowed, c->append_by, &c->pos, NULL);
+        rc = ea_elog_append(a->o.log, EA_REC_ADMISSION_DECISION, ea_buf_str(&c->w->record),
+                            !c->rv.allowed, c->append_by, &c->pos, NULL);
     atomic_store(&c->w->appending, 0);
     if (rc) {
         c->lost = loss_reason(rc);
@@ -256,7 +262,8 @@ static bool park(struct ea_admission *a, struct ea_request *rq, struct call *c)
     struct ea_buf *lost = &c->w->record;
 
     ea_buf_clear(lost);
-    if (!a->o.block_when_full && ea_review_answer(&c->env, &c->rv, NULL, "the log did not sync in time", lost))
+    if (!a->o.block_when_full &&
+        ea_review_answer(&c->env, &c->rv, NULL, "the log did not sync in time", lost))
         ea_buf_clear(lost);
     if (admission_park(a, rq, &c->pos, c->append_by, ea_buf_str(&c->w->answer), ea_buf_str(lost)))
         return true;
@@ -317,12 +324,15 @@ static void count(struct ea_admission *a, struct ea_request *rq, const struct ca
         ea_buf_init(&label, 1024);
         ea_metric_label(&label, "control", rv->findings.f[i].control->id);
         if (ea_buf_add(&label, "", 1) == 0)
-            ea_metric_add(ea_metric(EA_COUNTER, "eucs_agent_admission_denied_total", "Denials, by control.", label.p), 1);
+            ea_metric_add(ea_metric(EA_COUNTER, "eucs_agent_admission_denied_total",
+                                    "Denials, by control.", label.p),
+                          1);
         ea_buf_done(&label);
     }
 }
 
-/* A review: decode, judge, decide, record, answer. The record is in the log before the answer leaves. */
+/* A review: decode, judge, decide, record, answer. The record is in the log before the answer
+ * leaves. */
 static void ea_admission_handle(void *arg, struct ea_request *rq)
 {
     struct ea_admission *a = arg;
@@ -359,16 +369,22 @@ bool ea_admission_ready(struct ea_admission *a, char *why, size_t n)
     if (!since || now < since + SICK_US)
         return true;
     if (why)
-        snprintf(why, n, "decisions have not reached the evidence log for %llu s", (unsigned long long)((now - since) / 1000000));
+        snprintf(why, n, "decisions have not reached the evidence log for %llu s",
+                 (unsigned long long)((now - since) / 1000000));
     return false;
 }
 
 void ea_admission_stat(struct ea_admission *a, struct ea_admission_stat *ret)
 {
     *ret = (struct ea_admission_stat){
-        .reviews = atomic_load(&a->reviews), .denied = atomic_load(&a->denied), .dry_runs = atomic_load(&a->dry_runs),
-        .bad = atomic_load(&a->bad), .lost = atomic_load(&a->lost), .unauthenticated = atomic_load(&a->unauthenticated),
-        .refused = atomic_load(&a->refused), .in_flight = atomic_load(&a->in_flight),
+        .reviews = atomic_load(&a->reviews),
+        .denied = atomic_load(&a->denied),
+        .dry_runs = atomic_load(&a->dry_runs),
+        .bad = atomic_load(&a->bad),
+        .lost = atomic_load(&a->lost),
+        .unauthenticated = atomic_load(&a->unauthenticated),
+        .refused = atomic_load(&a->refused),
+        .in_flight = atomic_load(&a->in_flight),
     };
 }
 
@@ -390,17 +406,22 @@ static void make_metrics(struct ea_admission *a)
     for (unsigned allowed = 0; allowed < 2; allowed++)
         for (unsigned op = 0; op < 5; op++)
             for (unsigned dry = 0; dry < 2; dry++) {
-                snprintf(labels, sizeof(labels), "allowed=\"%s\",operation=\"%s\",dry_run=\"%s\"", yes[allowed], ops[op], yes[dry]);
+                snprintf(labels, sizeof(labels), "allowed=\"%s\",operation=\"%s\",dry_run=\"%s\"",
+                         yes[allowed], ops[op], yes[dry]);
                 a->m_requests[allowed][op][dry] =
-                    ea_metric(EA_COUNTER, "eucs_agent_admission_requests_total", "Admission reviews answered.", labels);
+                    ea_metric(EA_COUNTER, "eucs_agent_admission_requests_total",
+                              "Admission reviews answered.", labels);
             }
     a->m_duration = ea_metric(EA_HISTOGRAM, "eucs_agent_admission_request_duration_seconds",
                               "From the complete head of a review to its answer.", NULL);
-    a->m_in_flight = ea_metric(EA_GAUGE, "eucs_agent_admission_requests_in_flight", "Reviews being received or judged.", NULL);
-    a->m_bytes = ea_metric(EA_COUNTER, "eucs_agent_admission_request_bytes_total", "Bytes of the reviews judged.", NULL);
-    a->m_bad = ea_metric(EA_COUNTER, "eucs_agent_admission_bad_requests_total", "Requests that were no review or could not be answered.",
-                         NULL);
-    a->m_lost = ea_metric(EA_COUNTER, "eucs_agent_admission_evidence_lost_total", "Decisions that could not be recorded.", NULL);
+    a->m_in_flight = ea_metric(EA_GAUGE, "eucs_agent_admission_requests_in_flight",
+                               "Reviews being received or judged.", NULL);
+    a->m_bytes = ea_metric(EA_COUNTER, "eucs_agent_admission_request_bytes_total",
+                           "Bytes of the reviews judged.", NULL);
+    a->m_bad = ea_metric(EA_COUNTER, "eucs_agent_admission_bad_requests_total",
+                         "Requests that were no review or could not be answered.", NULL);
+    a->m_lost = ea_metric(EA_COUNTER, "eucs_agent_admission_evidence_lost_total",
+                          "Decisions that could not be recorded.", NULL);
     a->m_refused = ea_metric(EA_COUNTER, "eucs_agent_admission_unauthenticated_refused_total",
                              "Calls without token or certificate answered 429.", NULL);
 }
@@ -426,7 +447,8 @@ static void admission_free(struct ea_admission *a)
     free(a);
 }
 
-int ea_admission_start(const struct ea_admission_opts *o, struct ea_admission **ret, struct ea_err *err)
+int ea_admission_start(const struct ea_admission_opts *o, struct ea_admission **ret,
+                       struct ea_err *err)
 {
     struct ea_admission *a = ea_xalloc(sizeof(*a));
     struct ea_server_opts so = o->server;
@@ -455,6 +477,7 @@ int ea_admission_start(const struct ea_admission_opts *o, struct ea_admission **
     if (rc == 0)
         rc = ea_server_start(&so, &a->server, err);
     if (rc) {
+        a->policy->p.release = NULL; /* nothing was taken over */
         admission_watch_stop(a);
         admission_free(a);
         return rc;
@@ -472,7 +495,8 @@ void ea_admission_stop(struct ea_admission *a, uint64_t grace_us)
 {
     if (!a)
         return;
-    /* The helper first: whatever is parked is answered by it; what still comes waits for its sync on its own thread. */
+    /* The helper first: whatever is parked is answered by it; what still comes waits for its sync
+     * on its own thread. */
     admission_watch_stop(a);
     ea_server_stop(a->server, grace_us);
     admission_free(a);

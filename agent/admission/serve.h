@@ -1,10 +1,11 @@
-/* admission/serve.h - the webhook: HTTPS in, verdict out, evidence written before the answer leaves.
+/* admission/serve.h - the webhook: HTTPS in, verdict out, evidence written before the answer
+ * leaves.
  *
  * Thread:  start and stop are [owner]; publish, set_tokens, ready and stat are [any].
  * Owns:    its server, one helper thread, references to the published rule set.
- * Limits:  EA_MAX_ADMISSION_BODY; callers without token or certificate: EA_UNAUTHENTICATED_CALLS, EA_UNAUTHENTICATED_BYTES, then 429.
- * Never:   waits for sinks, asks Kubernetes, logs.
- * Source:  docs/WEBHOOK.md.
+ * Limits:  EA_MAX_ADMISSION_BODY; callers without token or certificate: EA_UNAUTHENTICATED_CALLS,
+ * EA_UNAUTHENTICATED_BYTES, then 429. Never:   waits for sinks, asks Kubernetes, logs. Source:
+ * docs/WEBHOOK.md.
  */
 #ifndef EA_ADMISSION_SERVE_H
 #define EA_ADMISSION_SERVE_H
@@ -22,7 +23,8 @@ struct ea_admission_policy {
     enum ea_action enforcement;
     enum ea_level floor;
     bool existing_deny;
-    void (*release)(void *arg);             /* may be NULL: called once when no review uses this policy any more, on any thread */
+    void (*release)(void *arg); /* may be NULL: called once when no review uses this policy any
+                                   more, on any thread */
     void *release_arg;
 };
 
@@ -30,18 +32,19 @@ struct ea_admission_policy {
 struct ea_admission_tokens {
     char current[65], previous[65]; /* "" = none */
     ea_mono_us grace_until;         /* the previous one is accepted until then */
-    bool unlimited;                 /* callers without a token are not limited (directory source; configuration lacks the token) */
-    ea_mono_us unlimited_until;     /* the same, until then */
+    bool unlimited; /* callers without a token are not limited (directory source; configuration
+                       lacks the token) */
+    ea_mono_us unlimited_until; /* the same, until then */
 };
 
 struct ea_admission_opts {
-    /* Address, port, TLS files, workers and time-outs; max_body 0 = EA_MAX_ADMISSION_BODY. handle, head, done, arg and name are set here;
-     * `report` is called with report_arg. */
+    /* Address, port, TLS files, workers and time-outs; max_body 0 = EA_MAX_ADMISSION_BODY. handle,
+     * head, done, arg and name are set here; `report` is called with report_arg. */
     struct ea_server_opts server;
     void *report_arg;
-    struct ea_elog *log;            /* NULL: nothing is recorded (tests) */
-    enum ea_sync sync;              /* EA_SYNC_ALWAYS: the answer waits until its record is synced */
-    bool block_when_full;           /* a decision that cannot be recorded is answered 500 */
+    struct ea_elog *log;  /* NULL: nothing is recorded (tests) */
+    enum ea_sync sync;    /* EA_SYNC_ALWAYS: the answer waits until its record is synced */
+    bool block_when_full; /* a decision that cannot be recorded is answered 500 */
     const struct ea_lookup *lookup; /* may be NULL */
     const struct ea_owners *owners; /* may be NULL */
     void (*digest)(void *arg, bool keyed, struct ea_str bytes, char ret_hex[65]);
@@ -50,11 +53,14 @@ struct ea_admission_opts {
     struct ea_admission_tokens tokens;
 };
 
-EA_MUST_CHECK int ea_admission_start(const struct ea_admission_opts *o, struct ea_admission **ret, struct ea_err *err);
+/* On failure nothing is taken over: the policy's release is not called. */
+EA_MUST_CHECK int ea_admission_start(const struct ea_admission_opts *o, struct ea_admission **ret,
+                                     struct ea_err *err);
 uint16_t ea_admission_port(const struct ea_admission *a);
 void ea_admission_publish(struct ea_admission *a, const struct ea_admission_policy *p);
 void ea_admission_set_tokens(struct ea_admission *a, const struct ea_admission_tokens *t);
-/* False when decisions have not reached the log for two seconds; why (may be NULL) gets one sentence. */
+/* False when decisions have not reached the log for two seconds; why (may be NULL) gets one
+ * sentence. */
 bool ea_admission_ready(struct ea_admission *a, char *why, size_t n);
 
 struct ea_admission_stat {

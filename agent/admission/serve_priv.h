@@ -46,7 +46,8 @@ struct ea_admission {
 
     /* what did not reach the log */
     _Atomic uint64_t lost_count, lost_first_ms, lost_last_ms;
-    _Atomic uint64_t failing_since; /* monotonic us of the first of a row of failures, 0 = the last append was good */
+    _Atomic uint64_t failing_since; /* monotonic us of the first of a row of failures, 0 = the last
+                                       append was good */
 
     atomic_uint in_flight;
     _Atomic uint64_t reviews, denied, dry_runs, bad, lost, unauthenticated, refused;
@@ -67,8 +68,8 @@ int admission_watch_start(struct ea_admission *a, struct ea_err *err);
 /* Answers what is parked, ends the thread. */
 void admission_watch_stop(struct ea_admission *a);
 /* Takes the parked answer over, or false when nothing may be parked any more. */
-bool admission_park(struct ea_admission *a, struct ea_request *rq, const struct ea_position *pos, ea_mono_us deadline, struct ea_str good,
-                    struct ea_str lost);
+bool admission_park(struct ea_admission *a, struct ea_request *rq, const struct ea_position *pos,
+                    ea_mono_us deadline, struct ea_str good, struct ea_str lost);
 void admission_note_loss(struct ea_admission *a);
 void admission_note_good(struct ea_admission *a);
 

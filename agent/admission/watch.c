@@ -1,6 +1,8 @@
-/* admission/watch.c - the helper thread: answers that wait for a sync, losses and unauthenticated calls that want a record.
+/* admission/watch.c - the helper thread: answers that wait for a sync, losses and unauthenticated
+ * calls that want a record.
  *
- * A worker never waits for the disk longer than its answer may; what it had to leave out is made good here when the disk is back. */
+ * A worker never waits for the disk longer than its answer may; what it had to leave out is made
+ * good here when the disk is back. */
 #include <stdio.h>
 #include <time.h>
 
@@ -39,11 +41,14 @@ static void record_losses(struct ea_admission *a)
 
     if (!n)
         return;
-    len = snprintf(body, sizeof(body), "{\"count\":%llu,\"first_time\":%llu,\"last_time\":%llu,\"reason\":\"append failed\","
-                                       "\"scope\":\"admission\"}",
-                   (unsigned long long)n, (unsigned long long)atomic_load(&a->lost_first_ms),
-                   (unsigned long long)atomic_load(&a->lost_last_ms));
-    if (ea_elog_append(a->o.log, EA_REC_EVIDENCE_LOSS, ea_strn(body, (size_t)len), true, ea_mono_now() + APPEND_US, &pos, NULL))
+    len = snprintf(
+        body, sizeof(body),
+        "{\"count\":%llu,\"first_time\":%llu,\"last_time\":%llu,\"reason\":\"append failed\","
+        "\"scope\":\"admission\"}",
+        (unsigned long long)n, (unsigned long long)atomic_load(&a->lost_first_ms),
+        (unsigned long long)atomic_load(&a->lost_last_ms));
+    if (ea_elog_append(a->o.log, EA_REC_EVIDENCE_LOSS, ea_strn(body, (size_t)len), true,
+                       ea_mono_now() + APPEND_US, &pos, NULL))
         return;
     atomic_fetch_sub(&a->lost_count, n);
     admission_note_good(a);
@@ -60,8 +65,10 @@ static void record_unauthenticated(struct ea_admission *a, ea_mono_us *last)
 
     if ((!n && !refused) || (*last && now - *last < MINUTE_US))
         return;
-    len = snprintf(body, sizeof(body), "{\"count\":%llu,\"refused\":%llu}", (unsigned long long)n, (unsigned long long)refused);
-    if (ea_elog_append(a->o.log, EA_REC_ADMISSION_UNAUTHENTICATED, ea_strn(body, (size_t)len), false, now + APPEND_US, &pos, NULL))
+    len = snprintf(body, sizeof(body), "{\"count\":%llu,\"refused\":%llu}", (unsigned long long)n,
+                   (unsigned long long)refused);
+    if (ea_elog_append(a->o.log, EA_REC_ADMISSION_UNAUTHENTICATED, ea_strn(body, (size_t)len),
+                       false, now + APPEND_US, &pos, NULL))
         return;
     *last = now;
     atomic_fetch_sub(&a->none_count, n);
@@ -70,8 +77,8 @@ static void record_unauthenticated(struct ea_admission *a, ea_mono_us *last)
 
 /* ---- parked answers ---- */
 
-bool admission_park(struct ea_admission *a, struct ea_request *rq, const struct ea_position *pos, ea_mono_us deadline, struct ea_str good,
-                    struct ea_str lost)
+bool admission_park(struct ea_admission *a, struct ea_request *rq, const struct ea_position *pos,
+                    ea_mono_us deadline, struct ea_str good, struct ea_str lost)
 {
     struct parked *p = ea_xalloc(sizeof(*p));
 
@@ -104,7 +111,8 @@ static void release(struct ea_admission *a, struct parked *p, bool synced)
         ea_respond_parked(a->server, p->ticket, 200, "application/json", NULL,
                           synced ? ea_strn(p->good, p->good_n) : ea_strn(p->lost, p->lost_n));
     else
-        ea_respond_parked(a->server, p->ticket, 500, "text/plain; charset=utf-8", NULL, EA_STR("the evidence could not be synced\n"));
+        ea_respond_parked(a->server, p->ticket, 500, "text/plain; charset=utf-8", NULL,
+                          EA_STR("the evidence could not be synced\n"));
     free(p->good);
     free(p->lost);
     free(p);
@@ -118,7 +126,8 @@ static void release_batch(struct ea_admission *a, struct parked *batch)
     bool synced;
 
     for (struct parked *p = batch; p; p = p->next) {
-        if (p->pos.epoch > last->pos.epoch || (p->pos.epoch == last->pos.epoch && p->pos.seq > last->pos.seq))
+        if (p->pos.epoch > last->pos.epoch ||
+            (p->pos.epoch == last->pos.epoch && p->pos.seq > last->pos.seq))
             last = p;
         deadline = EA_MIN(deadline, p->deadline);
     }

@@ -1,4 +1,5 @@
-/* net/client.c - HTTP client on libcurl: one easy handle in one multi handle, so that single requests and streams share the connection. */
+/* net/client.c - HTTP client on libcurl: one easy handle in one multi handle, so that single
+ * requests and streams share the connection. */
 #include "net/client.h"
 
 #include <curl/curl.h>
@@ -18,15 +19,16 @@ struct ea_http {
     struct ea_http_opts o;
     CURL *easy;
     CURLM *multi;
-    char *base;               /* what precedes the path in the URL */
-    char *host_header;        /* "Host: …" when the URL carries the name to verify instead of the address */
+    char *base; /* what precedes the path in the URL */
+    char
+        *host_header; /* "Host: …" when the URL carries the name to verify instead of the address */
     struct curl_slist *connect_to;
     struct ea_buf body, auth;
     char error[CURL_ERROR_SIZE];
     /* of the transfer under way */
     const struct ea_http_stream *stream;
     bool told_status;
-    int failed;               /* what a callback of ours wants to be the result */
+    int failed; /* what a callback of ours wants to be the result */
     ea_mono_us last_byte;
 };
 
@@ -37,7 +39,8 @@ static void init_curl(void)
     (void)curl_global_init(CURL_GLOBAL_ALL);
 }
 
-/* A peer that vanished without a word is noticed after half a minute, not after the kernel's quarter of an hour. */
+/* A peer that vanished without a word is noticed after half a minute, not after the kernel's
+ * quarter of an hour. */
 static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
 {
     unsigned ms = 30000;
@@ -107,7 +110,8 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 /* ---- making ---- */
 
 /* "https://host:1234/x" -> where the host ends and the path begins. */
-static int split_url(struct ea_str url, struct ea_str *scheme, struct ea_str *host, struct ea_str *port, struct ea_str *path)
+static int split_url(struct ea_str url, struct ea_str *scheme, struct ea_str *host,
+                     struct ea_str *port, struct ea_str *path)
 {
     ptrdiff_t at = ea_str_find(url, EA_STR("://")), slash, colon;
     struct ea_str rest;
@@ -121,7 +125,8 @@ static int split_url(struct ea_str url, struct ea_str *scheme, struct ea_str *ho
     *host = slash < 0 ? rest : ea_strn(rest.p, (size_t)slash);
     while (path->n && path->p[path->n - 1] == '/')
         path->n--;
-    for (colon = (ptrdiff_t)host->n - 1; colon >= 0 && host->p[colon] != ':' && host->p[colon] != ']'; colon--)
+    for (colon = (ptrdiff_t)host->n - 1;
+         colon >= 0 && host->p[colon] != ':' && host->p[colon] != ']'; colon--)
         ;
     if (colon >= 0 && host->p[colon] == ':') {
         *port = ea_strn(host->p + colon + 1, host->n - (size_t)colon - 1);
@@ -132,7 +137,8 @@ static int split_url(struct ea_str url, struct ea_str *scheme, struct ea_str *ho
     return host->n ? 0 : -EINVAL;
 }
 
-/* libcurl verifies the name in the URL: put the wanted name there and lead the connection to the real address. */
+/* libcurl verifies the name in the URL: put the wanted name there and lead the connection to the
+ * real address. */
 static int make_base(struct ea_http *h, const struct ea_http_opts *o, struct ea_err *err)
 {
     struct ea_str scheme, host, port, path;
@@ -143,12 +149,15 @@ static int make_base(struct ea_http *h, const struct ea_http_opts *o, struct ea_
     if (!ea_str_is(scheme, "http") && !ea_str_is(scheme, "https"))
         return ea_fail(err, -EINVAL, "not an http or https URL: %s", o->base_url);
     if (!o->tls_server_name || !o->tls_server_name[0]) {
-        h->base = ea_xasprintf("%.*s://%.*s:%.*s%.*s", EA_STRF(scheme), EA_STRF(host), EA_STRF(port), EA_STRF(path));
+        h->base = ea_xasprintf("%.*s://%.*s:%.*s%.*s", EA_STRF(scheme), EA_STRF(host),
+                               EA_STRF(port), EA_STRF(path));
         return 0;
     }
-    h->base = ea_xasprintf("%.*s://%s:%.*s%.*s", EA_STRF(scheme), o->tls_server_name, EA_STRF(port), EA_STRF(path));
+    h->base = ea_xasprintf("%.*s://%s:%.*s%.*s", EA_STRF(scheme), o->tls_server_name, EA_STRF(port),
+                           EA_STRF(path));
     h->host_header = ea_xasprintf("Host: %.*s:%.*s", EA_STRF(host), EA_STRF(port));
-    to = ea_xasprintf("%s:%.*s:%.*s:%.*s", o->tls_server_name, EA_STRF(port), EA_STRF(host), EA_STRF(port));
+    to = ea_xasprintf("%s:%.*s:%.*s:%.*s", o->tls_server_name, EA_STRF(port), EA_STRF(host),
+                      EA_STRF(port));
     h->connect_to = curl_slist_append(NULL, to);
     return 0;
 }
@@ -164,7 +173,9 @@ static void set_tls(CURL *c, const struct ea_http_opts *o)
 {
     (void)curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (o->ca_pem.n || o->ca_file)
-        (void)curl_easy_setopt(c, CURLOPT_CAPATH, NULL); /* else the system's authorities are trusted beside the given one */
+        (void)curl_easy_setopt(
+            c, CURLOPT_CAPATH,
+            NULL); /* else the system's authorities are trusted beside the given one */
     if (o->ca_pem.n)
         set_blob(c, CURLOPT_CAINFO_BLOB, o->ca_pem);
     else if (o->ca_file)
@@ -212,7 +223,8 @@ int ea_http_new(const struct ea_http_opts *o, struct ea_http **ret, struct ea_er
     (void)curl_easy_setopt(h->easy, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(h->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     (void)curl_easy_setopt(h->easy, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(o->connect_ms ? o->connect_ms : 10000));
+    (void)curl_easy_setopt(h->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                           (long)(o->connect_ms ? o->connect_ms : 10000));
     (void)curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPALIVE, 1L);
     (void)curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPIDLE, 30L);
     (void)curl_easy_setopt(h->easy, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -221,7 +233,8 @@ int ea_http_new(const struct ea_http_opts *o, struct ea_http **ret, struct ea_er
     (void)curl_easy_setopt(h->easy, CURLOPT_HEADERFUNCTION, on_header);
     (void)curl_easy_setopt(h->easy, CURLOPT_WRITEDATA, h);
     (void)curl_easy_setopt(h->easy, CURLOPT_HEADERDATA, h);
-    (void)curl_easy_setopt(h->easy, CURLOPT_USERAGENT, o->user_agent ? o->user_agent : "eucs-agent/" EA_VERSION);
+    (void)curl_easy_setopt(h->easy, CURLOPT_USERAGENT,
+                           o->user_agent ? o->user_agent : "eucs-agent/" EA_VERSION);
     if (o->proxy)
         (void)curl_easy_setopt(h->easy, CURLOPT_PROXY, o->proxy);
     if (h->connect_to)
@@ -263,7 +276,8 @@ static int from_curl(struct ea_http *h, CURLcode c, struct ea_err *err)
         code = os == ECONNREFUSED ? -ECONNREFUSED : os == ETIMEDOUT ? -ETIMEDOUT : -EHOSTUNREACH;
     else if (c == CURLE_COULDNT_RESOLVE_HOST || c == CURLE_COULDNT_RESOLVE_PROXY)
         code = -EHOSTUNREACH;
-    else if (c == CURLE_SEND_ERROR || c == CURLE_RECV_ERROR || c == CURLE_GOT_NOTHING || c == CURLE_PARTIAL_FILE)
+    else if (c == CURLE_SEND_ERROR || c == CURLE_RECV_ERROR || c == CURLE_GOT_NOTHING ||
+             c == CURLE_PARTIAL_FILE)
         code = -EPIPE;
     else if (c == CURLE_OUT_OF_MEMORY)
         code = -ENOMEM;
@@ -274,18 +288,28 @@ static int from_curl(struct ea_http *h, CURLcode c, struct ea_err *err)
     return ea_fail(err, code, "%s: %s", h->base, h->error[0] ? h->error : curl_easy_strerror(c));
 }
 
-static int add_header(struct curl_slist **list, const char *name, const char *value)
+static int add_line(struct curl_slist **list, const char *line)
 {
-    EA_AUTO_FREE char *line = value && value[0] ? ea_xasprintf("%s: %s", name, value) : NULL;
-    struct curl_slist *more = line ? curl_slist_append(*list, line) : *list;
+    struct curl_slist *more = curl_slist_append(*list, line);
 
-    if (line && !more)
+    if (!more)
         return -ENOMEM;
     *list = more;
     return 0;
 }
 
-static int make_headers(struct ea_http *h, const char *content_type, const char *accept, struct curl_slist **ret, struct ea_err *err)
+static int add_header(struct curl_slist **list, const char *name, const char *value)
+{
+    EA_AUTO_FREE char *line = value && value[0] ? ea_xasprintf("%s: %s", name, value) : NULL;
+    int rc = line ? add_line(list, line) : 0;
+
+    if (line)
+        explicit_bzero(line, strlen(line)); /* it may have been a token */
+    return rc;
+}
+
+static int make_headers(struct ea_http *h, const char *content_type, const char *accept,
+                        struct curl_slist **ret, struct ea_err *err)
 {
     int rc = add_header(ret, "Accept", accept ? accept : "*/*");
 
@@ -299,19 +323,11 @@ static int make_headers(struct ea_http *h, const char *content_type, const char 
         if (h->auth.n && (rc = ea_buf_add(&h->auth, "", 1)) == 0)
             rc = add_header(ret, "Authorization", h->auth.p);
     }
-    if (rc == 0 && h->host_header) {
-        struct curl_slist *more = curl_slist_append(*ret, h->host_header);
-
-        rc = more ? 0 : -ENOMEM;
-        *ret = more ? more : *ret;
-    }
+    if (rc == 0 && h->host_header)
+        rc = add_line(ret, h->host_header);
     /* libcurl would wait a second for "100 Continue" before larger bodies. */
-    if (rc == 0) {
-        struct curl_slist *more = curl_slist_append(*ret, "Expect:");
-
-        rc = more ? 0 : -ENOMEM;
-        *ret = more ? more : *ret;
-    }
+    if (rc == 0)
+        rc = add_line(ret, "Expect:");
     return rc ? ea_fail(err, rc, "request headers: %s", strerror(-rc)) : 0;
 }
 
@@ -368,15 +384,19 @@ static int run(struct ea_http *h, struct ea_err *err)
         rc = poll_once(h, &next_tick, err);
     }
     if (rc == 0 && h->failed)
-        rc = ea_fail(err, h->failed, h->stream ? "%s: stream ended by its reader" : "%s: the answer is larger than allowed", h->base);
+        rc = ea_fail(err, h->failed,
+                     h->stream ? "%s: stream ended by its reader"
+                               : "%s: the answer is larger than allowed",
+                     h->base);
     else if (rc == 0 && code != CURLE_OK)
         rc = from_curl(h, code, err);
     (void)curl_multi_remove_handle(h->multi, h->easy);
     return rc;
 }
 
-static int transfer(struct ea_http *h, const char *method, const char *path, const char *content_type, const char *accept,
-                    struct ea_str body, struct ea_err *err)
+static int transfer(struct ea_http *h, const char *method, const char *path,
+                    const char *content_type, const char *accept, struct ea_str body,
+                    struct ea_err *err)
 {
     EA_AUTO_FREE char *url = ea_xasprintf("%s%s", h->base, path);
     struct curl_slist *headers = NULL;
@@ -411,8 +431,9 @@ static int transfer(struct ea_http *h, const char *method, const char *path, con
     return rc;
 }
 
-int ea_http_do(struct ea_http *h, const char *method, const char *path, const char *content_type, const char *accept,
-               struct ea_str body, struct ea_http_reply *ret, struct ea_err *err)
+int ea_http_do(struct ea_http *h, const char *method, const char *path, const char *content_type,
+               const char *accept, struct ea_str body, struct ea_http_reply *ret,
+               struct ea_err *err)
 {
     int rc;
 
@@ -423,7 +444,8 @@ int ea_http_do(struct ea_http *h, const char *method, const char *path, const ch
     return rc;
 }
 
-int ea_http_stream(struct ea_http *h, const char *path, const char *accept, const struct ea_http_stream *s, struct ea_err *err)
+int ea_http_stream(struct ea_http *h, const char *path, const char *accept,
+                   const struct ea_http_stream *s, struct ea_err *err)
 {
     int rc;
 
@@ -441,7 +463,8 @@ int ea_url_escape(struct ea_buf *b, struct ea_str s)
 
     for (size_t i = 0; i < s.n; i++) {
         unsigned char c = (unsigned char)s.p[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~", c);
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     strchr("-._~", c);
 
         if (c && plain)
             (void)ea_buf_addc(b, (char)c);

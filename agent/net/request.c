@@ -1,7 +1,8 @@
 /* net/request.c - libwebsockets' callbacks turned into requests and answers.
  *
- * A request is refused as early as its head allows. Whoever is refused may still be sending: what comes is read and thrown away for a moment,
- * because closing at once would make the kernel drop the answer with it. */
+ * A request is refused as early as its head allows. Whoever is refused may still be sending: what
+ * comes is read and thrown away for a moment, because closing at once would make the kernel drop
+ * the answer with it. */
 #include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
@@ -30,8 +31,9 @@ static const struct {
     const char *name;
     bool needs_length; /* the library waits for a body although none was announced */
 } methods[] = {
-    {WSI_TOKEN_POST_URI, "POST", true},   {WSI_TOKEN_GET_URI, "GET", false},       {WSI_TOKEN_HEAD_URI, "HEAD", false},
-    {WSI_TOKEN_PUT_URI, "PUT", true},     {WSI_TOKEN_PATCH_URI, "PATCH", true},    {WSI_TOKEN_DELETE_URI, "DELETE", false},
+    {WSI_TOKEN_POST_URI, "POST", true},        {WSI_TOKEN_GET_URI, "GET", false},
+    {WSI_TOKEN_HEAD_URI, "HEAD", false},       {WSI_TOKEN_PUT_URI, "PUT", true},
+    {WSI_TOKEN_PATCH_URI, "PATCH", true},      {WSI_TOKEN_DELETE_URI, "DELETE", false},
     {WSI_TOKEN_OPTIONS_URI, "OPTIONS", false}, {WSI_TOKEN_CONNECT, "CONNECT", false},
 };
 
@@ -41,11 +43,27 @@ static const char *reason_phrase(unsigned status)
         unsigned status;
         const char *text;
     } known[] = {
-        {200, "OK"}, {204, "No Content"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"}, {400, "Bad Request"},
-        {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"},
-        {411, "Length Required"}, {413, "Content Too Large"}, {415, "Unsupported Media Type"}, {417, "Expectation Failed"},
-        {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-        {501, "Not Implemented"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
+        {200, "OK"},
+        {204, "No Content"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
     };
 
     for (size_t i = 0; i < EA_COUNT(known); i++)
@@ -66,7 +84,8 @@ static int read_header(struct ea_request *rq, enum known_header h)
 {
     enum lws_token_indexes token = known_headers[h].token;
     const char *name = "last-event-id:";
-    int n = token == WSI_TOKEN_COUNT ? lws_hdr_custom_length(rq->wsi, name, (int)strlen(name)) : lws_hdr_total_length(rq->wsi, token);
+    int n = token == WSI_TOKEN_COUNT ? lws_hdr_custom_length(rq->wsi, name, (int)strlen(name))
+                                     : lws_hdr_total_length(rq->wsi, token);
     char *to;
 
     rq->has_header[h] = false;
@@ -112,7 +131,8 @@ static unsigned read_args(struct ea_request *rq)
     }
 }
 
-/* 0, 400 (not a plain number), 413 (no number that could be served); *ret_has false when the header is absent. */
+/* 0, 400 (not a plain number), 413 (no number that could be served); *ret_has false when the header
+ * is absent. */
 static unsigned read_length(struct ea_request *rq, bool *ret_has)
 {
     char text[24];
@@ -134,7 +154,8 @@ static unsigned read_length(struct ea_request *rq, bool *ret_has)
     return 0;
 }
 
-static unsigned read_line(struct ea_request *rq, const char *path, size_t path_n, bool *ret_needs_length)
+static unsigned read_line(struct ea_request *rq, const char *path, size_t path_n,
+                          bool *ret_needs_length)
 {
     char *to;
 
@@ -157,7 +178,8 @@ static unsigned read_line(struct ea_request *rq, const char *path, size_t path_n
     return 0;
 }
 
-/* 0 or the status of the refusal. *ret_drain: the library will go on reading a body, so it can be thrown away. */
+/* 0 or the status of the refusal. *ret_drain: the library will go on reading a body, so it can be
+ * thrown away. */
 static unsigned read_head(struct ea_request *rq, const char *path, size_t path_n, bool *ret_drain)
 {
     bool needs_length = false, has_length = false;
@@ -169,7 +191,8 @@ static unsigned read_head(struct ea_request *rq, const char *path, size_t path_n
     if (bad || rc)
         return bad ? bad : rc;
     if (lws_hdr_total_length(rq->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
-        /* The library hands chunks on undecoded. With both headers nobody can say where the next request begins. */
+        /* The library hands chunks on undecoded. With both headers nobody can say where the next
+         * request begins. */
         *ret_drain = needs_length && !has_length;
         return 411;
     }
@@ -212,7 +235,8 @@ static void count_status(struct ea_server *s, unsigned status)
         ea_buf_init(&b, 256);
         ea_metric_label(&b, "server", ea_str(s->o.name));
         (void)ea_buf_addf(&b, ",code=\"%u\"", status);
-        m = ea_metric(EA_COUNTER, "eucs_agent_http_requests_total", "Answers given, by server and status.", b.p);
+        m = ea_metric(EA_COUNTER, "eucs_agent_http_requests_total",
+                      "Answers given, by server and status.", b.p);
         ea_buf_done(&b);
         atomic_store_explicit(&s->m_status[status], m, memory_order_release);
     }
@@ -250,7 +274,8 @@ void net_request_done(struct ea_request *rq)
     shrink(&rq->body);
 }
 
-void net_request_answer(struct ea_request *rq, unsigned status, const char *content_type, const char *extra, struct ea_str body)
+void net_request_answer(struct ea_request *rq, unsigned status, const char *content_type,
+                        const char *extra, struct ea_str body)
 {
     struct ea_buf *b = &rq->out;
     bool close = rq->want_close || rq->w->stopping;
@@ -261,15 +286,18 @@ void net_request_answer(struct ea_request *rq, unsigned status, const char *cont
     ea_buf_clear(b);
     if (ea_buf_reserve(b, LWS_PRE + 512 + body.n + (extra ? strlen(extra) : 0)) == 0) {
         b->n = LWS_PRE;
-        (void)ea_buf_addf(b, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, reason_phrase(status), date_header(rq->w));
+        (void)ea_buf_addf(b, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, reason_phrase(status),
+                          date_header(rq->w));
         if (content_type)
             (void)ea_buf_addf(b, "Content-Type: %s\r\n", content_type);
-        (void)ea_buf_addf(b, "Content-Length: %zu\r\n%s%s\r\n", body.n, close ? "Connection: close\r\n" : "", extra ? extra : "");
+        (void)ea_buf_addf(b, "Content-Length: %zu\r\n%s%s\r\n", body.n,
+                          close ? "Connection: close\r\n" : "", extra ? extra : "");
         if (rq->method && strcmp(rq->method, "HEAD") == 0)
             body.n = 0;
         (void)ea_buf_adds(b, body);
     }
-    if (b->failed || lws_write(rq->wsi, (unsigned char *)b->p + LWS_PRE, b->n - LWS_PRE, LWS_WRITE_HTTP) < 0)
+    if (b->failed ||
+        lws_write(rq->wsi, (unsigned char *)b->p + LWS_PRE, b->n - LWS_PRE, LWS_WRITE_HTTP) < 0)
         rq->kill_after = true;
     count_status(rq->w->s, status);
     net_request_done(rq);
@@ -294,7 +322,8 @@ void net_request_finish(struct ea_request *rq)
         lws_set_timeout(rq->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
 }
 
-/* Answers in plain text and closes; drain: the library goes on reading a body. Returns what the callback returns. */
+/* Answers in plain text and closes; drain: the library goes on reading a body. Returns what the
+ * callback returns. */
 static int refuse(struct ea_request *rq, unsigned status, bool drain)
 {
     char text[160];
@@ -303,13 +332,16 @@ static int refuse(struct ea_request *rq, unsigned status, bool drain)
     rq->want_close = true;
     if (!rq->responded) {
         if (status == 413)
-            n = snprintf(text, sizeof(text), "413 Content Too Large: at most %zu bytes are read\n", rq->w->s->o.max_body);
+            n = snprintf(text, sizeof(text), "413 Content Too Large: at most %zu bytes are read\n",
+                         rq->w->s->o.max_body);
         else if (status == 411)
-            n = snprintf(text, sizeof(text), "411 Length Required: send Content-Length and no Transfer-Encoding\n");
+            n = snprintf(text, sizeof(text),
+                         "411 Length Required: send Content-Length and no Transfer-Encoding\n");
         else
             n = snprintf(text, sizeof(text), "%u %s\n", status, reason_phrase(status));
         net_request_answer(rq, status, "text/plain; charset=utf-8",
-                           status == 429 || status == 503 ? "Retry-After: 1\r\n" : NULL, ea_strn(text, (size_t)n));
+                           status == 429 || status == 503 ? "Retry-After: 1\r\n" : NULL,
+                           ea_strn(text, (size_t)n));
     }
     net_request_set_state(rq, drain ? CONN_DRAIN : CONN_CLOSING);
     return drain ? 0 : -1;
@@ -420,24 +452,11 @@ static int on_request(struct ea_request *rq, enum lws_callback_reasons reason, v
     return 0;
 }
 
-int net_request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+/* What concerns the worker and none of its requests. */
+static int on_worker(struct lws *wsi, enum lws_callback_reasons reason, void *user)
 {
-    struct ea_request *rq;
-    struct worker *w;
+    struct worker *w = lws_context_user(lws_get_context(wsi));
 
-    /* The library has about a hundred reasons; those not named here need nothing from a server of plain requests. */
-    if (reason == LWS_CALLBACK_HTTP || reason == LWS_CALLBACK_HTTP_BODY || reason == LWS_CALLBACK_HTTP_BODY_COMPLETION ||
-        reason == LWS_CALLBACK_HTTP_CONFIRM_UPGRADE || reason == LWS_CALLBACK_WSI_DESTROY) {
-        rq = lws_get_opaque_user_data(wsi);
-        if (rq) {
-            rq->wsi = wsi;
-            return on_request(rq, reason, in, len);
-        }
-    }
-    if (reason != LWS_CALLBACK_RAW_RX_FILE && reason != LWS_CALLBACK_EVENT_WAIT_CANCELLED && reason != LWS_CALLBACK_WSI_DESTROY &&
-        reason != LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS)
-        return 0;
-    w = lws_context_user(lws_get_context(wsi));
     if (reason == LWS_CALLBACK_RAW_RX_FILE)
         net_worker_accept(w);
     else if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED)
@@ -447,6 +466,33 @@ int net_request_callback(struct lws *wsi, enum lws_callback_reasons reason, void
     else if (wsi == w->listen_wsi)
         w->listen_wsi = NULL;
     return 0;
+}
+
+/* The library has about a hundred reasons; those not named here need nothing from a server of plain
+ * requests. */
+int net_request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                         size_t len)
+{
+    struct ea_request *rq;
+
+    switch ((int)reason) {
+    case LWS_CALLBACK_HTTP:
+    case LWS_CALLBACK_HTTP_BODY:
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+    case LWS_CALLBACK_WSI_DESTROY:
+        rq = lws_get_opaque_user_data(wsi);
+        if (!rq)
+            return on_worker(wsi, reason, user);
+        rq->wsi = wsi;
+        return on_request(rq, reason, in, len);
+    case LWS_CALLBACK_RAW_RX_FILE:
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+    case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+        return on_worker(wsi, reason, user);
+    default:
+        return 0;
+    }
 }
 
 /* ---- what handlers call ---- */
@@ -479,7 +525,8 @@ struct ea_str ea_request_header(const struct ea_request *rq, const char *name)
 {
     for (int h = 0; h < H_COUNT; h++)
         if (strcasecmp(name, known_headers[h].name) == 0)
-            return rq->has_header[h] ? ea_strn(rq->head.p + rq->headers[h].at, rq->headers[h].n) : EA_STR_NULL;
+            return rq->has_header[h] ? ea_strn(rq->head.p + rq->headers[h].at, rq->headers[h].n)
+                                     : EA_STR_NULL;
     return EA_STR_NULL;
 }
 
@@ -523,7 +570,8 @@ unsigned ea_request_worker(const struct ea_request *rq)
     return rq->w->index;
 }
 
-void ea_respond(struct ea_request *rq, unsigned status, const char *content_type, const char *extra_headers, struct ea_str body)
+void ea_respond(struct ea_request *rq, unsigned status, const char *content_type,
+                const char *extra_headers, struct ea_str body)
 {
     EA_ASSERT(!rq->responded);
     net_request_answer(rq, status, content_type, extra_headers, body);

@@ -1,4 +1,5 @@
-/* net/server.c - starting and stopping: listeners, workers, and the calls that other threads may make. */
+/* net/server.c - starting and stopping: listeners, workers, and the calls that other threads may
+ * make. */
 #include "net/server.h"
 
 #include <netdb.h>
@@ -14,14 +15,16 @@
 
 static int resolve(const struct ea_server_opts *o, struct addrinfo **ret, struct ea_err *err)
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     char port[8];
     int rc;
 
     snprintf(port, sizeof(port), "%u", o->port);
     rc = getaddrinfo(o->address && o->address[0] ? o->address : NULL, port, &hints, ret);
     if (rc)
-        return ea_fail(err, -EADDRNOTAVAIL, "address %s: %s", o->address ? o->address : "(any)", gai_strerror(rc));
+        return ea_fail(err, -EADDRNOTAVAIL, "address %s: %s", o->address ? o->address : "(any)",
+                       gai_strerror(rc));
     return 0;
 }
 
@@ -59,11 +62,14 @@ static uint16_t bound_port(int fd)
 
     if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0)
         return 0;
-    return ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port : ((struct sockaddr_in *)&sa)->sin_port);
+    return ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
+                                          : ((struct sockaddr_in *)&sa)->sin_port);
 }
 
-/* A shared port would let a second agent of the same user bind beside us unnoticed: ask once without sharing. */
-static int bind_checked(const struct ea_server *s, const struct addrinfo *ai, bool share, int *ret_fd)
+/* A shared port would let a second agent of the same user bind beside us unnoticed: ask once
+ * without sharing. */
+static int bind_checked(const struct ea_server *s, const struct addrinfo *ai, bool share,
+                        int *ret_fd)
 {
     int rc;
 
@@ -76,31 +82,56 @@ static int bind_checked(const struct ea_server *s, const struct addrinfo *ai, bo
     return bind_one(ai, s->o.port, share, ret_fd);
 }
 
+/* The first socket: IPv6 before IPv4, because with IPV6_V6ONLY off it serves both. */
+static int bind_first(const struct ea_server *s, const struct addrinfo *list, bool share,
+                      int *ret_fd)
+{
+    int rc = -EADDRNOTAVAIL;
+
+    for (int pass = 0; pass < 2; pass++)
+        for (const struct addrinfo *ai = list; ai; ai = ai->ai_next) {
+            if ((ai->ai_family == AF_INET6) != (pass == 0))
+                continue;
+            rc = bind_checked(s, ai, share, ret_fd);
+            if (rc == 0 || rc == -EADDRINUSE)
+                return rc;
+        }
+    return rc;
+}
+
+/* The family that the first socket got. */
+static const struct addrinfo *same_family(const struct addrinfo *list, int fd)
+{
+    int family = 0;
+    socklen_t n = sizeof(family);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &n) < 0)
+        return list;
+    while (list->ai_next && list->ai_family != family)
+        list = list->ai_next;
+    return list;
+}
+
 static int listen_all(struct ea_server *s, int *fds, struct ea_err *err)
 {
     const char *shown = s->o.address && s->o.address[0] ? s->o.address : "any address";
     bool share = s->o.workers > 1;
-    struct addrinfo *list, *ai;
+    struct addrinfo *list;
     int rc = resolve(&s->o, &list, err);
 
     if (rc)
         return rc;
-    rc = -EADDRNOTAVAIL;
-    /* IPv6 first: with IPV6_V6ONLY off it serves both. */
-    for (int pass = 0; pass < 2 && rc && rc != -EADDRINUSE; pass++)
-        for (ai = list; ai && rc && rc != -EADDRINUSE; ai = ai->ai_next)
-            if ((ai->ai_family == AF_INET6) == (pass == 0) && (rc = bind_checked(s, ai, share, &fds[0])) == 0)
-                break;
-    if (rc == 0) {
+    rc = bind_first(s, list, share, &fds[0]);
+    if (rc == 0)
         s->port = bound_port(fds[0]);
-        for (unsigned i = 1; i < s->o.workers && rc == 0; i++)
-            rc = bind_one(ai, s->port, true, &fds[i]);
-    }
+    for (unsigned i = 1; i < s->o.workers && rc == 0; i++)
+        rc = bind_one(same_family(list, fds[0]), s->port, true, &fds[i]);
     for (unsigned i = 0; i < s->o.workers && rc == 0; i++)
         if (listen(fds[i], 1024) < 0)
             rc = -errno;
     freeaddrinfo(list);
-    return rc ? ea_fail(err, rc, "listening on %s port %u: %s", shown, s->o.port, strerror(-rc)) : 0;
+    return rc ? ea_fail(err, rc, "listening on %s port %u: %s", shown, s->o.port, strerror(-rc))
+              : 0;
 }
 
 static void copy_opts(struct ea_server *s, const struct ea_server_opts *o)
@@ -133,10 +164,12 @@ static void make_metrics(struct ea_server *s)
     s->m_conns = ea_metric(EA_GAUGE, "eucs_agent_http_connections", "Open connections.", b.p);
     s->m_refused = ea_metric(EA_COUNTER, "eucs_agent_http_connections_refused_total",
                              "Connections closed because the limit was reached.", b.p);
-    s->m_slow = ea_metric(EA_COUNTER, "eucs_agent_http_slow_clients_total", "Connections closed by a time-out inside a request.", b.p);
+    s->m_slow = ea_metric(EA_COUNTER, "eucs_agent_http_slow_clients_total",
+                          "Connections closed by a time-out inside a request.", b.p);
     if (s->o.tls)
-        s->m_not_after = ea_metric(EA_GAUGE, "eucs_agent_certificate_not_after_seconds",
-                                   "End of validity of the certificate that is served, Unix seconds.", b.p);
+        s->m_not_after =
+            ea_metric(EA_GAUGE, "eucs_agent_certificate_not_after_seconds",
+                      "End of validity of the certificate that is served, Unix seconds.", b.p);
     ea_buf_done(&b);
 }
 
@@ -153,7 +186,8 @@ static void server_free(struct ea_server *s)
     free(s);
 }
 
-/* libwebsockets sizes two tables by the limit of open files, which may be a million: tens of megabytes for nothing. */
+/* libwebsockets sizes two tables by the limit of open files, which may be a million: tens of
+ * megabytes for nothing. */
 static int init_workers(struct ea_server *s, const int *fds, struct ea_err *err)
 {
     static pthread_mutex_t one = PTHREAD_MUTEX_INITIALIZER;
@@ -163,7 +197,8 @@ static int init_workers(struct ea_server *s, const int *fds, struct ea_err *err)
     int rc = 0;
 
     pthread_mutex_lock(&one);
-    lowered = getrlimit(RLIMIT_NOFILE, &was) == 0 && (was.rlim_cur == RLIM_INFINITY || was.rlim_cur > enough);
+    lowered = getrlimit(RLIMIT_NOFILE, &was) == 0 &&
+              (was.rlim_cur == RLIM_INFINITY || was.rlim_cur > enough);
     less = was;
     less.rlim_cur = enough;
     if (lowered)
@@ -238,8 +273,8 @@ void ea_server_stop(struct ea_server *s, uint64_t grace_us)
     server_free(s);
 }
 
-void ea_respond_parked(struct ea_server *s, uint64_t ticket, unsigned status, const char *content_type, const char *extra_headers,
-                       struct ea_str body)
+void ea_respond_parked(struct ea_server *s, uint64_t ticket, unsigned status,
+                       const char *content_type, const char *extra_headers, struct ea_str body)
 {
     unsigned index = (unsigned)(ticket >> 56);
     struct reply *r;

@@ -1,6 +1,7 @@
 /* net/server_priv.h - what server.c, worker.c, request.c and tls.c share.
  *
- * Thread:  a worker and its connections belong to the worker's thread; `lock` guards the replies that other threads hand over.
+ * Thread:  a worker and its connections belong to the worker's thread; `lock` guards the replies
+ * that other threads hand over.
  */
 #ifndef EA_NET_SERVER_PRIV_H
 #define EA_NET_SERVER_PRIV_H
@@ -16,26 +17,37 @@
 #include "net/server.h"
 
 enum conn_state {
-    CONN_IDLE,    /* waiting for a head: new, or kept alive */
-    CONN_BODY,    /* head accepted, body on its way */
-    CONN_HANDLE,  /* the handler runs */
-    CONN_PARKED,  /* the answer comes later */
-    CONN_DRAIN,   /* refused: what still comes is thrown away, then the connection closes */
-    CONN_CLOSING  /* handed back to libwebsockets for closing */
+    CONN_IDLE,   /* waiting for a head: new, or kept alive */
+    CONN_BODY,   /* head accepted, body on its way */
+    CONN_HANDLE, /* the handler runs */
+    CONN_PARKED, /* the answer comes later */
+    CONN_DRAIN,  /* refused: what still comes is thrown away, then the connection closes */
+    CONN_CLOSING /* handed back to libwebsockets for closing */
 };
 
-enum known_header { H_CONTENT_TYPE, H_AUTHORIZATION, H_ACCEPT, H_HOST, H_COOKIE, H_IF_NONE_MATCH, H_LAST_EVENT_ID, H_COUNT };
+enum known_header {
+    H_CONTENT_TYPE,
+    H_AUTHORIZATION,
+    H_ACCEPT,
+    H_HOST,
+    H_COOKIE,
+    H_IF_NONE_MATCH,
+    H_LAST_EVENT_ID,
+    H_COUNT
+};
 
 struct ea_request {
     struct worker *w;
     struct lws *wsi;
     struct ea_request *next, *prev; /* all connections of the worker */
     enum conn_state state;
-    ea_mono_us since;               /* when the state began */
-    ea_mono_us start;               /* when the head was complete */
+    ea_mono_us since; /* when the state began */
+    ea_mono_us start; /* when the head was complete */
     const char *method;
-    struct ea_buf head;             /* bytes of path, arguments and headers, back to back */
-    struct { size_t at, n; } path, headers[H_COUNT], args[32];
+    struct ea_buf head; /* bytes of path, arguments and headers, back to back */
+    struct {
+        size_t at, n;
+    } path, headers[H_COUNT], args[32];
     bool has_header[H_COUNT];
     unsigned n_args;
     uint64_t content_length, drained;
@@ -76,7 +88,7 @@ struct worker {
     SSL_CTX *ssl, *no_client;
     struct file_stamp stamps[3]; /* certificate, key, client CA as last tried */
     struct ea_arena arena;
-    struct ea_request *conns;    /* newest first */
+    struct ea_request *conns; /* newest first */
     struct ea_request *adopting;
     unsigned n_conns, max_conns;
     struct ea_request **slots;
@@ -84,7 +96,7 @@ struct worker {
     lws_sorted_usec_list_t sweep;
     unsigned sweeps;
     bool stopping;
-    struct ea_err *init_err;     /* set while the context is made: where tls.c leaves its reason */
+    struct ea_err *init_err; /* set while the context is made: where tls.c leaves its reason */
     time_t date_at;
     char date[40];
     pthread_mutex_t lock;
@@ -103,7 +115,8 @@ struct ea_server {
 };
 
 /* worker.c */
-int net_worker_init(struct worker *w, struct ea_server *s, unsigned index, int listen_fd, struct ea_err *err);
+int net_worker_init(struct worker *w, struct ea_server *s, unsigned index, int listen_fd,
+                    struct ea_err *err);
 int net_worker_start(struct worker *w, struct ea_err *err);
 void net_worker_done(struct worker *w);
 void net_worker_wake(struct worker *w);
@@ -114,9 +127,11 @@ void net_worker_accept(struct worker *w);
 void net_worker_replies(struct worker *w);
 
 /* request.c */
-int net_request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len);
+int net_request_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                         size_t len);
 /* Writes the answer. After it ea_request.kill_after says whether the connection must go. */
-void net_request_answer(struct ea_request *rq, unsigned status, const char *content_type, const char *extra, struct ea_str body);
+void net_request_answer(struct ea_request *rq, unsigned status, const char *content_type,
+                        const char *extra, struct ea_str body);
 /* Ends the transaction outside a callback of its own connection. */
 void net_request_finish(struct ea_request *rq);
 void net_request_set_state(struct ea_request *rq, enum conn_state st);

@@ -1,4 +1,5 @@
-/* net/tls.c - the certificate that is served: set up, exchanged when its files change, and who the client is. */
+/* net/tls.c - the certificate that is served: set up, exchanged when its files change, and who the
+ * client is. */
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -11,7 +12,7 @@
 struct pair {
     X509 *cert;
     EVP_PKEY *key;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
 };
 
 static void pair_done(struct pair *p)
@@ -55,7 +56,8 @@ static int pair_load(const struct ea_server_opts *o, struct pair *p, struct ea_e
     if (!p->key)
         return ea_fail(err, -EINVAL, "key %s: %s", o->key_file, ssl_reason());
     if (!X509_check_private_key(p->cert, p->key))
-        return ea_fail(err, -EINVAL, "certificate %s and key %s do not belong together", o->cert_file, o->key_file);
+        return ea_fail(err, -EINVAL, "certificate %s and key %s do not belong together",
+                       o->cert_file, o->key_file);
     return 0;
 }
 
@@ -85,7 +87,7 @@ static int install_pair(struct worker *w, SSL_CTX *ctx, struct ea_err *err)
 static int install_client_ca(struct worker *w, SSL_CTX *ctx, struct ea_err *err)
 {
     const struct ea_server_opts *o = &w->s->o;
-    STACK_OF(X509_NAME) *names;
+    STACK_OF(X509_NAME) * names;
     X509_STORE *store;
 
     if (!o->client_ca_file)
@@ -100,7 +102,9 @@ static int install_client_ca(struct worker *w, SSL_CTX *ctx, struct ea_err *err)
     }
     SSL_CTX_set_client_CA_list(ctx, names);
     SSL_CTX_set_cert_store(ctx, store);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE | (o->client_cert_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+    SSL_CTX_set_verify(ctx,
+                       SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE |
+                           (o->client_cert_required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        NULL);
     (void)SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"ea", 2);
     return 0;
@@ -119,8 +123,8 @@ static bool stamp_changed(const char *path, struct file_stamp *was)
         now.size = st.st_size;
         now.mtime = st.st_mtim;
     }
-    if (now.dev == was->dev && now.ino == was->ino && now.size == was->size && now.mtime.tv_sec == was->mtime.tv_sec &&
-        now.mtime.tv_nsec == was->mtime.tv_nsec)
+    if (now.dev == was->dev && now.ino == was->ino && now.size == was->size &&
+        now.mtime.tv_sec == was->mtime.tv_sec && now.mtime.tv_nsec == was->mtime.tv_nsec)
         return false;
     *was = now;
     return true;
@@ -136,11 +140,13 @@ static bool files_changed(struct worker *w)
     return a || b || c;
 }
 
-/* libwebsockets leaks a virtual host that it could not finish, so what can be wrong is found before there is one. */
+/* libwebsockets leaks a virtual host that it could not finish, so what can be wrong is found before
+ * there is one. */
 int net_tls_probe(struct worker *w, struct ea_err *err)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    int rc = ctx ? net_tls_setup(w, ctx, err) : ea_fail(err, -ENOMEM, "server %s: %s", w->s->o.name, ssl_reason());
+    int rc = ctx ? net_tls_setup(w, ctx, err)
+                 : ea_fail(err, -ENOMEM, "server %s: %s", w->s->o.name, ssl_reason());
 
     w->ssl = NULL;
     SSL_CTX_free(ctx);
@@ -154,8 +160,10 @@ int net_tls_setup(struct worker *w, SSL_CTX *ctx, struct ea_err *err)
     if (!SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) ||
         !SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL:!eNULL"))
         return ea_fail(err, -EINVAL, "server %s: TLS settings: %s", w->s->o.name, ssl_reason());
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    /* The library's own would look for other virtual hosts by an index that a second context has changed. */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                 SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* The library's own would look for other virtual hosts by an index that a second context has
+     * changed. */
     SSL_CTX_set_tlsext_servername_callback(ctx, NULL);
     (void)files_changed(w);
     rc = install_pair(w, ctx, err);
@@ -193,7 +201,8 @@ void net_tls_client_name(struct ea_request *rq)
     ssl = lws_get_ssl(rq->wsi);
     cert = ssl ? SSL_get1_peer_certificate(ssl) : NULL;
     if (cert && SSL_get_verify_result(ssl) == X509_V_OK) {
-        int n = X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, rq->client, sizeof(rq->client));
+        int n = X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, rq->client,
+                                          sizeof(rq->client));
 
         if (n < 0 || !ea_utf8_valid(rq->client, strlen(rq->client)))
             rq->client[0] = 0;

@@ -1,4 +1,5 @@
-/* net/worker.c - one thread: its libwebsockets context, listener, connections and their time-outs. */
+/* net/worker.c - one thread: its libwebsockets context, listener, connections and their time-outs.
+ */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,8 +11,9 @@
 #include "net/server_priv.h"
 
 #define SWEEP_US 250000
-#define DRAIN_US 2000000u  /* a refused client has this long to stop sending */
-#define ACCEPT_BATCH 64    /* connections taken per wake-up, so that those already open are not starved */
+#define DRAIN_US 2000000u /* a refused client has this long to stop sending */
+#define ACCEPT_BATCH                                                                               \
+    64 /* connections taken per wake-up, so that those already open are not starved */
 
 /* ---- time-outs ---- */
 
@@ -21,7 +23,8 @@ void net_conn_kill(struct ea_request *rq)
 
     net_request_set_state(rq, CONN_CLOSING);
     if (fd >= 0)
-        (void)shutdown(fd, SHUT_RDWR); /* spares the polite close: whoever is killed has had his time */
+        (void)shutdown(fd,
+                       SHUT_RDWR); /* spares the polite close: whoever is killed has had his time */
     lws_set_timeout(rq->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
 }
 
@@ -46,7 +49,8 @@ static bool is_overdue(const struct ea_request *rq, ea_mono_us now)
     return false;
 }
 
-/* The one that says nothing longest; connections that never asked anything go first. NULL when all are busy. */
+/* The one that says nothing longest; connections that never asked anything go first. NULL when all
+ * are busy. */
 static struct ea_request *find_silent(struct worker *w)
 {
     struct ea_request *best = NULL;
@@ -78,20 +82,25 @@ static bool has_work(const struct worker *w)
     return false;
 }
 
-static void sweep(lws_sorted_usec_list_t *sul)
+static void cut_slow(struct worker *w)
 {
-    struct worker *w = lws_container_of(sul, struct worker, sweep);
     ea_mono_us now = ea_mono_now();
 
     for (struct ea_request *rq = w->conns; rq; rq = rq->next) {
-        if (is_overdue(rq, now)) {
-            if (rq->state == CONN_BODY || (rq->state == CONN_IDLE && !rq->n_requests))
-                ea_metric_add(w->s->m_slow, 1);
+        bool overdue = is_overdue(rq, now);
+
+        if (overdue && (rq->state == CONN_BODY || (rq->state == CONN_IDLE && !rq->n_requests)))
+            ea_metric_add(w->s->m_slow, 1);
+        if (overdue || (w->stopping && rq->state == CONN_IDLE))
             net_conn_kill(rq);
-        } else if (w->stopping && rq->state == CONN_IDLE) {
-            net_conn_kill(rq);
-        }
     }
+}
+
+static void sweep(lws_sorted_usec_list_t *sul)
+{
+    struct worker *w = lws_container_of(sul, struct worker, sweep);
+
+    cut_slow(w);
     if (w->accept_paused && !w->stopping && w->listen_wsi) {
         w->accept_paused = false;
         lws_rx_flow_control(w->listen_wsi, 1 | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
@@ -221,7 +230,8 @@ static void adopt(struct worker *w, int fd, const struct sockaddr_storage *sa)
     d.type = LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP | (w->s->o.tls ? LWS_ADOPT_ALLOW_SSL : 0);
     d.fd.sockfd = fd;
     d.opaque = rq;
-    /* A failure closes the descriptor, and frees rq by LWS_CALLBACK_WSI_DESTROY unless it came before the connection was bound. */
+    /* A failure closes the descriptor, and frees rq by LWS_CALLBACK_WSI_DESTROY unless it came
+     * before the connection was bound. */
     wsi = lws_adopt_descriptor_vhost_via_info(&d);
     if (wsi)
         rq->wsi = wsi;
@@ -281,7 +291,8 @@ void net_worker_replies(struct worker *w)
 
         next = r->next;
         if (rq && rq->generation == generation && rq->state == CONN_PARKED) {
-            net_request_answer(rq, r->status, r->content_type, r->extra, ea_strn(r->body, r->body_n));
+            net_request_answer(rq, r->status, r->content_type, r->extra,
+                               ea_strn(r->body, r->body_n));
             net_request_finish(rq);
         }
         reply_free(r);
@@ -327,9 +338,10 @@ static int make_context(struct worker *w, struct ea_err *err)
     info.vhost_name = "ea";
     info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
     if (o->tls)
-        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
-    /* Without one of ours, every virtual host loads the system's authorities for clients that it never has: 700 KB each, and leaked when
-     * there are two contexts. */
+        info.options |=
+            LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX;
+    /* Without one of ours, every virtual host loads the system's authorities for clients that it
+     * never has: 700 KB each, and leaked when there are two contexts. */
     info.provided_client_ssl_ctx = w->no_client;
     info.alpn = "http/1.1";
     info.pt_serv_buf_size = 32768;
@@ -346,11 +358,14 @@ static int make_context(struct worker *w, struct ea_err *err)
     w->vhost = lws_create_vhost(w->context, &info);
     w->init_err = NULL;
     if (!w->vhost)
-        return err && err->code ? err->code : ea_fail(err, -EINVAL, "server %s: libwebsockets virtual host", o->name);
+        return err && err->code
+                   ? err->code
+                   : ea_fail(err, -EINVAL, "server %s: libwebsockets virtual host", o->name);
     return 0;
 }
 
-int net_worker_init(struct worker *w, struct ea_server *s, unsigned index, int listen_fd, struct ea_err *err)
+int net_worker_init(struct worker *w, struct ea_server *s, unsigned index, int listen_fd,
+                    struct ea_err *err)
 {
     lws_sock_file_fd_type fd = {.filefd = listen_fd};
     int rc;

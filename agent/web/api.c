@@ -91,9 +91,12 @@ static void lists_json(struct ea_buf *b, const struct ea_web_snapshot *s)
 
         (void)ea_buf_addz(b, i ? ",{" : "{");
         text(b, "name", k->name);
-        (void)ea_buf_addf(b, ",\"acked\":%llu,\"pending\":%llu,\"lost\":%llu,\"dead\":%llu,\"retries\":%llu,\"holding\":%s}",
-                          (unsigned long long)k->acked, (unsigned long long)k->pending, (unsigned long long)k->lost,
-                          (unsigned long long)k->dead, (unsigned long long)k->retries, k->holding ? "true" : "false");
+        (void)ea_buf_addf(b,
+                          ",\"acked\":%llu,\"pending\":%llu,\"lost\":%llu,\"dead\":%llu,"
+                          "\"retries\":%llu,\"holding\":%s}",
+                          (unsigned long long)k->acked, (unsigned long long)k->pending,
+                          (unsigned long long)k->lost, (unsigned long long)k->dead,
+                          (unsigned long long)k->retries, k->holding ? "true" : "false");
     }
     (void)ea_buf_addc(b, ']');
 }
@@ -111,24 +114,29 @@ void web_status_json(struct ea_buf *b, const struct ea_web_snapshot *s)
     counts(b, "failing", s->severities, s->n_severities);
     (void)ea_buf_addz(b, "},\"admission\":");
     if (s->admission)
-        (void)ea_buf_addf(b, "{\"reviews\":%llu,\"denied\":%llu,\"dryRuns\":%llu}", (unsigned long long)s->reviews,
-                          (unsigned long long)s->denied, (unsigned long long)s->dry_runs);
+        (void)ea_buf_addf(b, "{\"reviews\":%llu,\"denied\":%llu,\"dryRuns\":%llu}",
+                          (unsigned long long)s->reviews, (unsigned long long)s->denied,
+                          (unsigned long long)s->dry_runs);
     else
         (void)ea_buf_addz(b, "null");
     (void)ea_buf_addz(b, ",\"evidence\":{");
     text(b, "origin", s->origin);
     (void)ea_buf_addc(b, ',');
     text(b, "key", s->key);
-    (void)ea_buf_addf(b, ",\"epoch\":%llu,\"nextSeq\":%llu,\"syncedSeq\":%llu,\"bytes\":%llu,\"lost\":%llu,\"checkpointSize\":%llu,"
-                         "\"healthy\":%s}}\n",
-                      (unsigned long long)s->epoch, (unsigned long long)s->next_seq, (unsigned long long)s->synced_seq,
-                      (unsigned long long)s->bytes, (unsigned long long)s->lost, (unsigned long long)s->checkpoint_size,
+    (void)ea_buf_addf(b,
+                      ",\"epoch\":%llu,\"nextSeq\":%llu,\"syncedSeq\":%llu,\"bytes\":%llu,\"lost\":"
+                      "%llu,\"checkpointSize\":%llu,"
+                      "\"healthy\":%s}}\n",
+                      (unsigned long long)s->epoch, (unsigned long long)s->next_seq,
+                      (unsigned long long)s->synced_seq, (unsigned long long)s->bytes,
+                      (unsigned long long)s->lost, (unsigned long long)s->checkpoint_size,
                       s->evidence_healthy ? "true" : "false");
 }
 
 static bool matches(const struct ea_web_finding *f, const struct web_filter *w)
 {
-    return (!w->severity.n || ea_str_eq(w->severity, f->severity)) && (!w->control.n || ea_str_eq(w->control, f->control)) &&
+    return (!w->severity.n || ea_str_eq(w->severity, f->severity)) &&
+           (!w->control.n || ea_str_eq(w->control, f->control)) &&
            (!w->ns.n || ea_str_eq(w->ns, f->ns)) && (!w->kind.n || ea_str_eq(w->kind, f->kind));
 }
 
@@ -137,9 +145,17 @@ static void finding_json(struct ea_buf *b, const struct ea_web_finding *f)
     const struct {
         const char *key;
         struct ea_str s;
-    } texts[] = {{"control", f->control}, {"result", f->result}, {"severity", f->severity}, {"action", f->action},
-                 {"requirement", f->requirement}, {"kind", f->kind}, {"namespace", f->ns}, {"name", f->name}, {"path", f->path},
-                 {"message", f->message}, {"remediation", f->remediation}};
+    } texts[] = {{"control", f->control},
+                 {"result", f->result},
+                 {"severity", f->severity},
+                 {"action", f->action},
+                 {"requirement", f->requirement},
+                 {"kind", f->kind},
+                 {"namespace", f->ns},
+                 {"name", f->name},
+                 {"path", f->path},
+                 {"message", f->message},
+                 {"remediation", f->remediation}};
 
     (void)ea_buf_addc(b, '{');
     for (size_t i = 0; i < EA_COUNT(texts); i++) {
@@ -150,9 +166,12 @@ static void finding_json(struct ea_buf *b, const struct ea_web_finding *f)
     (void)ea_buf_addf(b, ",\"exempted\":%s}", f->exempted ? "true" : "false");
 }
 
-void web_findings_json(struct ea_buf *b, const struct ea_web_snapshot *s, const struct web_filter *f)
+void web_findings_json(struct ea_buf *b, const struct ea_web_snapshot *s,
+                       const struct web_filter *f)
 {
-    uint64_t limit = f->limit ? EA_MIN(f->limit, (uint64_t)EA_MAX_WEB_FINDINGS) : EA_MAX_WEB_FINDINGS, n = 0, found = 0;
+    uint64_t limit =
+                 f->limit ? EA_MIN(f->limit, (uint64_t)EA_MAX_WEB_FINDINGS) : EA_MAX_WEB_FINDINGS,
+             n = 0, found = 0;
 
     (void)ea_buf_addz(b, "{\"items\":[");
     for (unsigned i = 0; i < s->n_findings; i++) {

@@ -8,39 +8,48 @@ struct ea_health {
     struct ea_server *server;
 };
 
-static void handle(void *arg, struct ea_request *rq)
+static void answer(struct ea_health *h, struct ea_request *rq, bool ready)
 {
-    struct ea_health *h = arg;
     struct ea_health_check checks[EA_MAX_HEALTH_CHECKS];
-    struct ea_str path = ea_request_path(rq), method = ea_request_method(rq);
-    bool ready = ea_str_is(path, "/readyz"), verbose = ea_request_query(rq, "verbose").p != NULL, ok = true;
+    bool verbose = ea_request_query(rq, "verbose").p != NULL, ok = true;
+    unsigned n = h->o.checks ? h->o.checks(h->o.arg, ready, checks, EA_COUNT(checks)) : 0;
     struct ea_buf b;
-    unsigned n;
 
-    if (!ready && !ea_str_is(path, "/livez") && !ea_str_is(path, "/healthz")) {
-        ea_respond(rq, 404, "text/plain; charset=utf-8", NULL, EA_STR("404: /livez and /readyz are served here\n"));
-        return;
-    }
-    if (!ea_str_is(method, "GET") && !ea_str_is(method, "HEAD")) {
-        ea_respond(rq, 405, "text/plain; charset=utf-8", "Allow: GET\r\n", EA_STR("405: use GET\n"));
-        return;
-    }
-    n = h->o.checks ? h->o.checks(h->o.arg, ready, checks, EA_COUNT(checks)) : 0;
     ea_buf_init(&b, 64u << 10);
     for (unsigned i = 0; i < n; i++) {
         ok &= checks[i].ok;
         if (verbose && checks[i].ok)
             (void)ea_buf_addf(&b, "[+]%s ok\n", checks[i].name);
         else if (!checks[i].ok)
-            (void)ea_buf_addf(&b, "[-]%s failed: %s\n", checks[i].name, verbose ? checks[i].why : "see ?verbose");
+            (void)ea_buf_addf(&b, "[-]%s failed: %s\n", checks[i].name,
+                              verbose ? checks[i].why : "see ?verbose");
     }
     if (!verbose && ok)
         (void)ea_buf_addz(&b, "ok\n");
     else
-        (void)ea_buf_addf(&b, "%s check %s\n", ready ? "readyz" : "livez", ok ? "passed" : "failed");
-    ea_respond(rq, ok ? 200 : 503, "text/plain; charset=utf-8", "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
-               ea_buf_str(&b));
+        (void)ea_buf_addf(&b, "%s check %s\n", ready ? "readyz" : "livez",
+                          ok ? "passed" : "failed");
+    ea_respond(rq, ok ? 200 : 503, "text/plain; charset=utf-8",
+               "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n", ea_buf_str(&b));
     ea_buf_done(&b);
+}
+
+static void handle(void *arg, struct ea_request *rq)
+{
+    struct ea_str path = ea_request_path(rq), method = ea_request_method(rq);
+    bool ready = ea_str_is(path, "/readyz");
+
+    if (!ready && !ea_str_is(path, "/livez") && !ea_str_is(path, "/healthz")) {
+        ea_respond(rq, 404, "text/plain; charset=utf-8", NULL,
+                   EA_STR("404: /livez and /readyz are served here\n"));
+        return;
+    }
+    if (!ea_str_is(method, "GET") && !ea_str_is(method, "HEAD")) {
+        ea_respond(rq, 405, "text/plain; charset=utf-8", "Allow: GET\r\n",
+                   EA_STR("405: use GET\n"));
+        return;
+    }
+    answer(arg, rq, ready);
 }
 
 int ea_health_start(const struct ea_health_opts *o, struct ea_health **ret, struct ea_err *err)

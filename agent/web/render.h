@@ -7,7 +7,8 @@
 
 extern const char web_style[];
 
-/* Appends text with & < > " ' escaped and control characters shown as U+FFFD: safe in content and in quoted attributes. */
+/* Appends text with & < > " ' escaped and control characters shown as U+FFFD: safe in content and
+ * in quoted attributes. */
 void web_escape(struct ea_buf *b, struct ea_str s);
 void web_page(struct ea_buf *b, const struct ea_web_snapshot *s);
 /* why: one sentence above the form, or NULL. */
@@ -18,6 +19,7 @@ struct web_filter {
     struct ea_str severity, control, ns, kind; /* empty = any */
     uint64_t limit;
 };
-void web_findings_json(struct ea_buf *b, const struct ea_web_snapshot *s, const struct web_filter *f);
+void web_findings_json(struct ea_buf *b, const struct ea_web_snapshot *s,
+                       const struct web_filter *f);
 
 #endif

@@ -63,7 +63,8 @@ static bool same_id(const char *have, struct ea_str given)
     return diff == 0;
 }
 
-void ea_session_begin(struct ea_sessions *s, struct ea_str token, char ret_id[EA_SESSION_ID_LEN + 1])
+void ea_session_begin(struct ea_sessions *s, struct ea_str token,
+                      char ret_id[EA_SESSION_ID_LEN + 1])
 {
     uint8_t bytes[EA_SESSION_ID_LEN / 2];
     struct session *oldest;

@@ -8,9 +8,11 @@
 #include "web/render.h"
 #include "web/session.h"
 
-#define SAFE_HEADERS                                                                                                             \
-    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"       \
-    "Content-Security-Policy: default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'\r\n"
+#define SAFE_HEADERS                                                                               \
+    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: "              \
+    "no-referrer\r\nX-Frame-Options: DENY\r\n"                                                     \
+    "Content-Security-Policy: default-src 'none'; style-src 'self'; form-action 'self'; base-uri " \
+    "'none'; frame-ancestors 'none'\r\n"
 #define HTML "text/html; charset=utf-8"
 #define TEXT "text/plain; charset=utf-8"
 
@@ -30,7 +32,8 @@ static bool wants_html(const struct ea_request *rq)
     return ea_str_find(ea_request_header(rq, "accept"), EA_STR("text/html")) >= 0;
 }
 
-static void respond_buf(struct ea_request *rq, unsigned status, const char *type, const char *extra, struct ea_buf *b)
+static void respond_buf(struct ea_request *rq, unsigned status, const char *type, const char *extra,
+                        struct ea_buf *b)
 {
     if (b->failed)
         plain(rq, 500, "500: the answer is too large\n");
@@ -85,8 +88,11 @@ static void turn_away(struct ea_request *rq, unsigned status)
     struct ea_buf b;
 
     if (!wants_html(rq) || status != 401) {
-        ea_respond(rq, status, TEXT, status == 401 ? SAFE_HEADERS "WWW-Authenticate: Bearer realm=\"eucs-agent\"\r\n" : SAFE_HEADERS,
-                   status == 401   ? EA_STR("401: a bearer token is needed, or a session from /login\n")
+        ea_respond(rq, status, TEXT,
+                   status == 401 ? SAFE_HEADERS "WWW-Authenticate: Bearer realm=\"eucs-agent\"\r\n"
+                                 : SAFE_HEADERS,
+                   status == 401
+                       ? EA_STR("401: a bearer token is needed, or a session from /login\n")
                    : status == 403 ? EA_STR("403: this token may not read that\n")
                                    : EA_STR("503: the token cannot be checked now\n"));
         return;
@@ -118,7 +124,8 @@ static struct ea_str form_token(struct ea_str body, char *out, size_t cap)
         if (!ea_str_starts(field, name))
             continue;
         for (size_t i = name.n; i < field.n && n < cap; i++) {
-            if (field.p[i] == '%' && i + 2 < field.n && hex_digit(field.p[i + 1]) >= 0 && hex_digit(field.p[i + 2]) >= 0) {
+            if (field.p[i] == '%' && i + 2 < field.n && hex_digit(field.p[i + 1]) >= 0 &&
+                hex_digit(field.p[i + 2]) >= 0) {
                 out[n++] = (char)(hex_digit(field.p[i + 1]) << 4 | hex_digit(field.p[i + 2]));
                 i += 2;
             } else {
@@ -133,18 +140,23 @@ static void login(struct ea_web *w, struct ea_request *rq)
 {
     bool post = ea_str_is(ea_request_method(rq), "POST");
     char decoded[8192], id[EA_SESSION_ID_LEN + 1];
-    struct ea_str token = post ? form_token(ea_request_body(rq), decoded, sizeof(decoded)) : ea_request_query(rq, "token");
-    unsigned status = token.n && !memchr(token.p, 0, token.n) ? w->o.authorize(w->o.arg, token, "get", EA_STR("/")) : 401;
+    struct ea_str token = post ? form_token(ea_request_body(rq), decoded, sizeof(decoded))
+                               : ea_request_query(rq, "token");
+    unsigned status = token.n && !memchr(token.p, 0, token.n)
+                          ? w->o.authorize(w->o.arg, token, "get", EA_STR("/"))
+                          : 401;
     struct ea_buf b;
 
     if (status == 200) {
         struct ea_str extra;
 
         ea_session_begin(w->sessions, token, id);
-        extra = ea_arena_printf(ea_request_arena(rq),
-                                SAFE_HEADERS "Location: /\r\nSet-Cookie: ea_session=%s; Path=/; Max-Age=43200; HttpOnly; Secure; "
-                                             "SameSite=Strict\r\n",
-                                id);
+        extra = ea_arena_printf(
+            ea_request_arena(rq),
+            SAFE_HEADERS
+            "Location: /\r\nSet-Cookie: ea_session=%s; Path=/; Max-Age=43200; HttpOnly; Secure; "
+            "SameSite=Strict\r\n",
+            id);
         ea_respond(rq, 303, TEXT, extra.p, EA_STR("signed in\n"));
     } else {
         ea_buf_init(&b, 64u << 10);
@@ -160,7 +172,9 @@ static void login(struct ea_web *w, struct ea_request *rq)
 static void logout(struct ea_web *w, struct ea_request *rq)
 {
     ea_session_end(w->sessions, session_cookie(rq));
-    ea_respond(rq, 303, TEXT, SAFE_HEADERS "Location: /login\r\nSet-Cookie: ea_session=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Strict\r\n",
+    ea_respond(rq, 303, TEXT,
+               SAFE_HEADERS "Location: /login\r\nSet-Cookie: ea_session=; Path=/; Max-Age=0; "
+                            "HttpOnly; Secure; SameSite=Strict\r\n",
                EA_STR("signed out\n"));
 }
 
@@ -200,8 +214,10 @@ static void show_status(struct ea_web *w, struct ea_request *rq)
 
 static void show_findings(struct ea_web *w, struct ea_request *rq)
 {
-    struct web_filter f = {.severity = ea_request_query(rq, "severity"), .control = ea_request_query(rq, "control"),
-                           .ns = ea_request_query(rq, "namespace"), .kind = ea_request_query(rq, "kind")};
+    struct web_filter f = {.severity = ea_request_query(rq, "severity"),
+                           .control = ea_request_query(rq, "control"),
+                           .ns = ea_request_query(rq, "namespace"),
+                           .kind = ea_request_query(rq, "kind")};
     struct ea_str limit = ea_request_query(rq, "limit");
     struct ea_web_snapshot s = {0};
     struct ea_buf b;
@@ -220,7 +236,10 @@ static const struct {
     const char *path;
     void (*show)(struct ea_web *w, struct ea_request *rq);
 } paths[] = {
-    {"/", show_page}, {"/metrics", show_metrics}, {"/api/v1/status", show_status}, {"/api/v1/findings", show_findings},
+    {"/", show_page},
+    {"/metrics", show_metrics},
+    {"/api/v1/status", show_status},
+    {"/api/v1/findings", show_findings},
 };
 
 static void handle(void *arg, struct ea_request *rq)
@@ -235,7 +254,9 @@ static void handle(void *arg, struct ea_request *rq)
         return;
     }
     if (ea_str_is(path, "/style.css")) {
-        ea_respond(rq, 200, "text/css; charset=utf-8", "Cache-Control: max-age=3600\r\nX-Content-Type-Options: nosniff\r\n", ea_str(web_style));
+        ea_respond(rq, 200, "text/css; charset=utf-8",
+                   "Cache-Control: max-age=3600\r\nX-Content-Type-Options: nosniff\r\n",
+                   ea_str(web_style));
         return;
     }
     if (ea_str_is(path, "/login") || ea_str_is(path, "/logout")) {

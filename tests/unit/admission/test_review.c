@@ -24,7 +24,11 @@ static int setup(void **state)
     ea_arena_init(&b->a, 64u << 20, 0);
     ea_buf_init(&b->record, EA_MAX_RECORD);
     b->rules = load_rules();
-    b->env = (struct ea_review_env){.rules = b->rules, .enforcement = EA_DENY, .floor = EA_BASIC, .now = 1000000, .digest = digest,
+    b->env = (struct ea_review_env){.rules = b->rules,
+                                    .enforcement = EA_DENY,
+                                    .floor = EA_BASIC,
+                                    .now = 1000000,
+                                    .digest = digest,
                                     .caller = EA_CALLER_PATH_TOKEN};
     *state = b;
     return 0;
@@ -60,7 +64,8 @@ static const char *review(struct bench *b, const char *text)
     ea_buf_init(&again, EA_MAX_RECORD);
     assert_int_equal(ea_jcs_print(&again, &v), 0);
     if (!ea_str_eq(ea_buf_str(&again), ea_buf_str(&b->record)))
-        fail_msg("not canonical: %.*s\nbut: %.*s", EA_STRF(ea_buf_str(&b->record)), EA_STRF(ea_buf_str(&again)));
+        fail_msg("not canonical: %.*s\nbut: %.*s", EA_STRF(ea_buf_str(&b->record)),
+                 EA_STRF(ea_buf_str(&again)));
     ea_buf_done(&again);
     assert_int_equal(ea_buf_addc(&b->record, 0), 0);
     return answer.p;
@@ -81,13 +86,18 @@ static void test_allowed(void **state)
 {
     struct bench *b = *state;
 
-    assert_string_equal(review(b, CREATE_POD("{\"containers\":[" PLAIN("app") "]}")),
-                        "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{\"uid\":\"r-1\",\"allowed\":true}}");
-    assert_string_equal(b->record.p,
-                        "{\"allowed\":true,\"caller\":\"path-token\",\"counts\":{\"fail\":0,\"pass\":3,\"skip\":0,\"unknown\":0},"
-                        "\"enforcement\":\"deny\",\"failed\":[],\"level\":\"basic\",\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\","
-                        "\"name\":\"web\",\"namespace\":\"shop\",\"resource\":\"pods\",\"subResource\":\"\",\"uid\":\"u-1\"},"
-                        "\"operation\":\"CREATE\",\"request\":\"r-1\",\"ruleset\":\"\",\"unknown\":[],\"user\":\"jane\"}");
+    assert_string_equal(
+        review(b, CREATE_POD("{\"containers\":[" PLAIN("app") "]}")),
+        "{\"apiVersion\":\"admission.k8s.io/"
+        "v1\",\"kind\":\"AdmissionReview\",\"response\":{\"uid\":\"r-1\",\"allowed\":true}}");
+    assert_string_equal(b->record.p, "{\"allowed\":true,\"caller\":\"path-token\",\"counts\":{"
+                                     "\"fail\":0,\"pass\":3,\"skip\":0,\"unknown\":0},"
+                                     "\"enforcement\":\"deny\",\"failed\":[],\"level\":\"basic\","
+                                     "\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\","
+                                     "\"name\":\"web\",\"namespace\":\"shop\",\"resource\":"
+                                     "\"pods\",\"subResource\":\"\",\"uid\":\"u-1\"},"
+                                     "\"operation\":\"CREATE\",\"request\":\"r-1\",\"ruleset\":"
+                                     "\"\",\"unknown\":[],\"user\":\"jane\"}");
 }
 
 static void test_denied_golden(void **state)
@@ -95,20 +105,30 @@ static void test_denied_golden(void **state)
     struct bench *b = *state;
 
     assert_string_equal(
-        review(b, CREATE_POD("{\"containers\":[" PRIVILEGED("app") "," PRIVILEGED("log") ",{\"name\":\"c\",\"image\":\"x:latest\"}]}")),
-        "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"response\":{\"uid\":\"r-1\",\"allowed\":false,"
-        "\"status\":{\"status\":\"Failure\",\"code\":403,\"reason\":\"Forbidden\",\"message\":\"Pod shop/web: 1 control denies it:\\n"
-        "- pod-privileged (OPS-21.1B, OPS-21.2S) critical: privileged: app, log at spec.containers[0].securityContext.privileged\\n"
+        review(b, CREATE_POD("{\"containers\":[" PRIVILEGED("app") "," PRIVILEGED(
+                      "log") ",{\"name\":\"c\",\"image\":\"x:latest\"}]}")),
+        "{\"apiVersion\":\"admission.k8s.io/"
+        "v1\",\"kind\":\"AdmissionReview\",\"response\":{\"uid\":\"r-1\",\"allowed\":false,"
+        "\"status\":{\"status\":\"Failure\",\"code\":403,\"reason\":\"Forbidden\",\"message\":"
+        "\"Pod shop/web: 1 control denies it:\\n"
+        "- pod-privileged (OPS-21.1B, OPS-21.2S) critical: privileged: app, log at "
+        "spec.containers[0].securityContext.privileged\\n"
         "  and at spec.containers[1].securityContext.privileged\\n"
         "  Fix: Change the field.\\n"
         "Also found, not denied:\\n"
         "- pod-tag (OPS-21.1B, OPS-21.2S) low: image tag latest at spec.containers[2].image\\n"
-        "  Fix: Change the field.\",\"details\":{\"causes\":[{\"reason\":\"pod-privileged\",\"message\":\"privileged: app, log\","
-        "\"field\":\"spec.containers[0].securityContext.privileged\"}]}},\"auditAnnotations\":{\"failed\":\"pod-privileged,pod-tag\"},"
+        "  Fix: Change the "
+        "field.\",\"details\":{\"causes\":[{\"reason\":\"pod-privileged\",\"message\":\"privileged:"
+        " app, log\","
+        "\"field\":\"spec.containers[0].securityContext.privileged\"}]}},\"auditAnnotations\":{"
+        "\"failed\":\"pod-privileged,pod-tag\"},"
         "\"warnings\":[\"pod-tag (OPS-21.1B): image tag latest at spec.containers[2].image\"]}}");
-    assert_has(b->record.p, "\"failed\":[{\"action\":\"deny\",\"control\":\"pod-privileged\",\"effect\":\"deny\",\"paths\":["
-                            "\"spec.containers[0].securityContext.privileged\",\"spec.containers[1].securityContext.privileged\"],"
-                            "\"severity\":\"critical\"},{\"action\":\"warn\",\"control\":\"pod-tag\",\"effect\":\"warn\"");
+    assert_has(b->record.p, "\"failed\":[{\"action\":\"deny\",\"control\":\"pod-privileged\","
+                            "\"effect\":\"deny\",\"paths\":["
+                            "\"spec.containers[0].securityContext.privileged\",\"spec.containers[1]"
+                            ".securityContext.privileged\"],"
+                            "\"severity\":\"critical\"},{\"action\":\"warn\",\"control\":\"pod-"
+                            "tag\",\"effect\":\"warn\"");
     assert_has(b->record.p, "\"sha256\":\"");
 }
 
@@ -118,8 +138,9 @@ static void test_enforcement_is_a_ceiling(void **state)
     const char *bad = CREATE_POD("{\"containers\":[" PRIVILEGED("app") "]}");
 
     b->env.enforcement = EA_WARN;
-    assert_has(review(b, bad), "\"allowed\":true,\"auditAnnotations\":{\"failed\":\"pod-privileged\"},"
-                               "\"warnings\":[\"pod-privileged (OPS-21.1B): privileged: app at spec.");
+    assert_has(review(b, bad),
+               "\"allowed\":true,\"auditAnnotations\":{\"failed\":\"pod-privileged\"},"
+               "\"warnings\":[\"pod-privileged (OPS-21.1B): privileged: app at spec.");
     b->env.enforcement = EA_AUDIT;
     assert_has_not(review(b, bad), "warnings");
     assert_true(b->rv.allowed);
@@ -142,14 +163,21 @@ static void test_generate_name_and_names(void **state)
 {
     struct bench *b = *state;
 
-    assert_has(review(b, REVIEW(GVR_POD, "CREATE", "\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"generateName\":\"web-\"},"
-                                                   "\"spec\":{\"containers\":[" PRIVILEGED("a") "]}}")),
+    assert_has(review(b, REVIEW(GVR_POD, "CREATE",
+                                "\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{"
+                                "\"generateName\":\"web-\"},"
+                                "\"spec\":{\"containers\":[" PRIVILEGED("a") "]}}")),
                "Pod shop/(name not given yet): 1 control denies it");
     /* deletecollection: the request has no name */
-    assert_has(review(b, REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"PersistentVolumeClaim\"},"
-                                "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"persistentvolumeclaims\"}",
-                                "DELETE", "\"object\":null,\"oldObject\":{\"metadata\":{\"name\":\"precious\"}}")),
-               "a precious claim goes");
+    assert_has(
+        review(
+            b,
+            REVIEW(
+                "\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"PersistentVolumeClaim\"},"
+                "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":"
+                "\"persistentvolumeclaims\"}",
+                "DELETE", "\"object\":null,\"oldObject\":{\"metadata\":{\"name\":\"precious\"}}")),
+        "a precious claim goes");
     assert_true(ea_str_is(b->rv.subject.name, "precious"));
     assert_true(b->rv.allowed);
     assert_has_not(b->record.p, "sha256");
@@ -161,11 +189,15 @@ static void test_connect(void **state)
     const char *gvr = NULL;
 
     (void)gvr;
-    assert_has(review(b, REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"PodExecOptions\"},"
-                                "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"pods\"},\"subResource\":\"exec\"",
-                                "CONNECT", "\"name\":\"web\",\"object\":{\"kind\":\"PodExecOptions\",\"apiVersion\":\"v1\",\"command\":[\"sh\"]},"
-                                           "\"oldObject\":null,\"dryRun\":false")),
-               "pod-exec (OPS-21.1B): a person opens a shell");
+    assert_has(
+        review(b, REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"PodExecOptions\"},"
+                         "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"pods\"},"
+                         "\"subResource\":\"exec\"",
+                         "CONNECT",
+                         "\"name\":\"web\",\"object\":{\"kind\":\"PodExecOptions\",\"apiVersion\":"
+                         "\"v1\",\"command\":[\"sh\"]},"
+                         "\"oldObject\":null,\"dryRun\":false")),
+        "pod-exec (OPS-21.1B): a person opens a shell");
     assert_has(b->record.p, "\"subResource\":\"exec\"");
 }
 
@@ -173,14 +205,19 @@ static void test_subresources_without_workload(void **state)
 {
     struct bench *b = *state;
 
-    (void)review(b, REVIEW("\"kind\":{\"group\":\"autoscaling\",\"version\":\"v1\",\"kind\":\"Scale\"},"
-                           "\"resource\":{\"group\":\"apps\",\"version\":\"v1\",\"resource\":\"deployments\"},\"subResource\":\"scale\"",
-                           "UPDATE", "\"name\":\"web\",\"object\":{\"spec\":{}},\"oldObject\":{\"spec\":{}}"));
+    (void)review(
+        b,
+        REVIEW("\"kind\":{\"group\":\"autoscaling\",\"version\":\"v1\",\"kind\":\"Scale\"},"
+               "\"resource\":{\"group\":\"apps\",\"version\":\"v1\",\"resource\":\"deployments\"},"
+               "\"subResource\":\"scale\"",
+               "UPDATE", "\"name\":\"web\",\"object\":{\"spec\":{}},\"oldObject\":{\"spec\":{}}"));
     assert_true(b->rv.allowed);
     assert_int_equal(b->rv.findings.n, 0);
-    (void)review(b, REVIEW("\"kind\":{\"group\":\"policy\",\"version\":\"v1\",\"kind\":\"Eviction\"},"
-                           "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"pods\"},\"subResource\":\"eviction\"",
-                           "CREATE", "\"name\":\"web\",\"object\":{\"metadata\":{}}"));
+    (void)review(b,
+                 REVIEW("\"kind\":{\"group\":\"policy\",\"version\":\"v1\",\"kind\":\"Eviction\"},"
+                        "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"pods\"},"
+                        "\"subResource\":\"eviction\"",
+                        "CREATE", "\"name\":\"web\",\"object\":{\"metadata\":{}}"));
     assert_true(b->rv.allowed);
     assert_int_equal(b->rv.findings.n, 0);
 }
@@ -189,9 +226,11 @@ static void test_unknown_kinds_pass(void **state)
 {
     struct bench *b = *state;
 
-    (void)review(b, REVIEW("\"kind\":{\"group\":\"x.example\",\"version\":\"v9\",\"kind\":\"Thing\"},"
-                           "\"resource\":{\"group\":\"x.example\",\"version\":\"v9\",\"resource\":\"things\"}",
-                           "CREATE", "\"object\":{\"a\":1}"));
+    (void)review(
+        b,
+        REVIEW("\"kind\":{\"group\":\"x.example\",\"version\":\"v9\",\"kind\":\"Thing\"},"
+               "\"resource\":{\"group\":\"x.example\",\"version\":\"v9\",\"resource\":\"things\"}",
+               "CREATE", "\"object\":{\"a\":1}"));
     assert_true(b->rv.allowed);
     assert_int_equal(b->rv.findings.n, 0);
 }
@@ -200,23 +239,31 @@ static void test_unknown_denies_with_fail(void **state)
 {
     struct bench *b = *state;
 
-    assert_has(review(b, REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"ConfigMap\"},"
-                                "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"configmaps\"}",
-                                "CREATE", "\"object\":{\"data\":{}}")),
-               "[not decided: evaluation-error]");
+    assert_has(
+        review(
+            b,
+            REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"ConfigMap\"},"
+                   "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"configmaps\"}",
+                   "CREATE", "\"object\":{\"data\":{}}")),
+        "[not decided: evaluation-error]");
     assert_false(b->rv.allowed);
-    assert_has(b->record.p, "\"unknown\":[{\"control\":\"pod-broken\",\"effect\":\"deny\",\"reason\":\"evaluation-error\"}]");
+    assert_has(b->record.p, "\"unknown\":[{\"control\":\"pod-broken\",\"effect\":\"deny\","
+                            "\"reason\":\"evaluation-error\"}]");
 }
 
 static void test_secrets_are_hashed_with_a_key(void **state)
 {
     struct bench *b = *state;
-    static const char object[] = "{ \"type\":\"kubernetes.io/service-account-token\", \"data\":{\"t\":\"}]\\\"{\"} }";
+    static const char object[] =
+        "{ \"type\":\"kubernetes.io/service-account-token\", \"data\":{\"t\":\"}]\\\"{\"} }";
     char want[64];
 
-    (void)review(b, REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Secret\"},"
-                           "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"secrets\"}",
-                           "CREATE", "\"object\": { \"type\":\"kubernetes.io/service-account-token\", \"data\":{\"t\":\"}]\\\"{\"} } "));
+    (void)review(b,
+                 REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Secret\"},"
+                        "\"resource\":{\"group\":\"\",\"version\":\"v1\",\"resource\":\"secrets\"}",
+                        "CREATE",
+                        "\"object\": { \"type\":\"kubernetes.io/service-account-token\", "
+                        "\"data\":{\"t\":\"}]\\\"{\"} } "));
     assert_false(b->rv.allowed);
     snprintf(want, sizeof(want), "\"hmacSha256\":\"k%zu\"", sizeof(object) - 1);
     assert_has(b->record.p, want);
@@ -230,7 +277,8 @@ static void test_deadline(void **state)
     struct bench *b = *state;
 
     b->env.deadline = 1;
-    assert_has(review(b, CREATE_POD("{\"containers\":[" PRIVILEGED("app") "]}")), "not decided: pod-host-path (deadline)");
+    assert_has(review(b, CREATE_POD("{\"containers\":[" PRIVILEGED("app") "]}")),
+               "not decided: pod-host-path (deadline)");
     assert_true(b->rv.allowed);
     assert_int_equal(b->rv.n_unknown, 3);
     assert_has(b->record.p, "\"reason\":\"deadline\"");
@@ -243,36 +291,51 @@ static void test_repair_rule(void **state)
     struct bench *b = *state;
 
     /* old and unchanged: a warning */
-    assert_has(review(b, UPDATE_POD("{\"hostname\":\"n\",\"containers\":[" PRIVILEGED("app") "]}", "{\"containers\":[" PRIVILEGED("app") "]}")),
+    assert_has(review(b, UPDATE_POD("{\"hostname\":\"n\",\"containers\":[" PRIVILEGED("app") "]}",
+                                    "{\"containers\":[" PRIVILEGED("app") "]}")),
                "pod-privileged (OPS-21.1B) was there before: ");
     assert_true(b->rv.allowed);
     assert_has(b->record.p, "\"effect\":\"existing\"");
     /* a second one beside it */
-    (void)review(b, UPDATE_POD("{\"containers\":[" PRIVILEGED("app") "," PRIVILEGED("two") "]}", "{\"containers\":[" PRIVILEGED("app") "," PLAIN("two") "]}"));
+    (void)review(b, UPDATE_POD("{\"containers\":[" PRIVILEGED("app") "," PRIVILEGED("two") "]}",
+                               "{\"containers\":[" PRIVILEGED("app") "," PLAIN("two") "]}"));
     assert_false(b->rv.allowed);
     /* one of two removed */
-    (void)review(b, UPDATE_POD("{\"containers\":[" PLAIN("app") "," PRIVILEGED("two") "]}", "{\"containers\":[" PRIVILEGED("app") "," PRIVILEGED("two") "]}"));
+    (void)review(b, UPDATE_POD("{\"containers\":[" PLAIN("app") "," PRIVILEGED("two") "]}",
+                               "{\"containers\":[" PRIVILEGED("app") "," PRIVILEGED("two") "]}"));
     assert_true(b->rv.allowed);
     /* hostPath /tmp to / */
-    (void)review(b, UPDATE_POD("{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}]}", "{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/tmp\"}}]}"));
+    (void)review(b,
+                 UPDATE_POD("{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}]}",
+                            "{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/tmp\"}}]}"));
     assert_false(b->rv.allowed);
-    (void)review(b, UPDATE_POD("{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/tmp\"}}]}", "{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/tmp\"}}]}"));
+    (void)review(b,
+                 UPDATE_POD("{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/tmp\"}}]}",
+                            "{\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/tmp\"}}]}"));
     assert_true(b->rv.allowed);
 }
 
-#define CRB(subjects)                                                                                                            \
-    "{\"metadata\":{\"name\":\"x\"},\"roleRef\":{\"name\":\"cluster-admin\"},\"subjects\":[" subjects "]}"
-#define GVR_CRB                                                                                                                  \
-    "\"kind\":{\"group\":\"rbac.authorization.k8s.io\",\"version\":\"v1\",\"kind\":\"ClusterRoleBinding\"},"                     \
-    "\"resource\":{\"group\":\"rbac.authorization.k8s.io\",\"version\":\"v1\",\"resource\":\"clusterrolebindings\"}"
+#define CRB(subjects)                                                                              \
+    "{\"metadata\":{\"name\":\"x\"},\"roleRef\":{\"name\":\"cluster-admin\"},\"subjects\":"        \
+    "[" subjects "]}"
+#define GVR_CRB                                                                                    \
+    "\"kind\":{\"group\":\"rbac.authorization.k8s.io\",\"version\":\"v1\",\"kind\":"               \
+    "\"ClusterRoleBinding\"},"                                                                     \
+    "\"resource\":{\"group\":\"rbac.authorization.k8s.io\",\"version\":\"v1\",\"resource\":"       \
+    "\"clusterrolebindings\"}"
 
 static void test_subjects_may_only_shrink(void **state)
 {
     struct bench *b = *state;
 
-    (void)review(b, REVIEW(GVR_CRB, "UPDATE", "\"object\":" CRB("{\"name\":\"a\"},{\"name\":\"b\"}") ",\"oldObject\":" CRB("{\"name\":\"a\"}")));
+    (void)review(
+        b, REVIEW(GVR_CRB, "UPDATE",
+                  "\"object\":" CRB("{\"name\":\"a\"},{\"name\":\"b\"}") ",\"oldObject\":" CRB(
+                      "{\"name\":\"a\"}")));
     assert_false(b->rv.allowed);
-    (void)review(b, REVIEW(GVR_CRB, "UPDATE", "\"object\":" CRB("{\"name\":\"a\"}") ",\"oldObject\":" CRB("{\"name\":\"a\"},{\"name\":\"b\"}")));
+    (void)review(b, REVIEW(GVR_CRB, "UPDATE",
+                           "\"object\":" CRB("{\"name\":\"a\"}") ",\"oldObject\":" CRB(
+                               "{\"name\":\"a\"},{\"name\":\"b\"}")));
     assert_true(b->rv.allowed);
 }
 
@@ -281,32 +344,44 @@ static void test_harmless_updates(void **state)
     struct bench *b = *state;
 
     /* being deleted, spec unchanged: whatever it is, it must go */
-    (void)review(b, REVIEW(GVR_POD, "UPDATE",
-                           "\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\",\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"},"
-                           "\"spec\":{\"containers\":[" PRIVILEGED("app") "]}},\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":"
-                           "{\"name\":\"web\",\"finalizers\":[\"f\"]},\"spec\":{\"containers\":[" PRIVILEGED("app") "]}}"));
+    (void)review(
+        b,
+        REVIEW(GVR_POD, "UPDATE",
+               "\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"web\","
+               "\"deletionTimestamp\":\"2026-01-01T00:00:00Z\"},"
+               "\"spec\":{\"containers\":[" PRIVILEGED(
+                   "app") "]}},\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":"
+                          "{\"name\":\"web\",\"finalizers\":[\"f\"]},\"spec\":{\"containers\":"
+                          "[" PRIVILEGED("app") "]}}"));
     assert_true(b->rv.allowed);
 }
 
 /* ---- the controllers rule ---- */
 
-static bool owner_fails(void *arg, struct ea_str uid, struct ea_str kind, const struct ea_finding *f)
+static bool owner_fails(void *arg, struct ea_str uid, struct ea_str kind,
+                        const struct ea_finding *f)
 {
     (void)arg;
-    return ea_str_is(uid, "rs-1") && ea_str_is(kind, "ReplicaSet") && ea_str_is(f->control->id, "pod-privileged");
+    return ea_str_is(uid, "rs-1") && ea_str_is(kind, "ReplicaSet") &&
+           ea_str_is(f->control->id, "pod-privileged");
 }
 
-#define OWNED_POD(user, uid, more)                                                                                               \
-    "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"r-1\"," GVR_POD                    \
-    ",\"operation\":\"CREATE\",\"namespace\":\"shop\",\"userInfo\":{\"username\":\"" user "\"},\"object\":{\"apiVersion\":\"v1\","   \
-    "\"kind\":\"Pod\",\"metadata\":{\"generateName\":\"web-\",\"ownerReferences\":[{\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\"," \
-    "\"name\":\"web\",\"uid\":\"" uid "\",\"controller\":true}]},\"spec\":{\"containers\":[" PRIVILEGED("app") "]" more "}}}}"
+#define OWNED_POD(user, uid, more)                                                                 \
+    "{\"apiVersion\":\"admission.k8s.io/"                                                          \
+    "v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"r-1\"," GVR_POD                      \
+    ",\"operation\":\"CREATE\",\"namespace\":\"shop\",\"userInfo\":{\"username\":\"" user          \
+    "\"},\"object\":{\"apiVersion\":\"v1\","                                                       \
+    "\"kind\":\"Pod\",\"metadata\":{\"generateName\":\"web-\",\"ownerReferences\":[{"              \
+    "\"apiVersion\":\"apps/v1\",\"kind\":\"ReplicaSet\","                                          \
+    "\"name\":\"web\",\"uid\":\"" uid                                                              \
+    "\",\"controller\":true}]},\"spec\":{\"containers\":[" PRIVILEGED("app") "]" more "}}}}"
 
 static void test_controllers_rule(void **state)
 {
     struct bench *b = *state;
     struct ea_owners owners = {.fails = owner_fails};
-    const char *good = OWNED_POD("system:serviceaccount:kube-system:replicaset-controller", "rs-1", "");
+    const char *good =
+        OWNED_POD("system:serviceaccount:kube-system:replicaset-controller", "rs-1", "");
 
     (void)review(b, good);
     assert_false(b->rv.allowed); /* nobody knows owners here */
@@ -318,14 +393,17 @@ static void test_controllers_rule(void **state)
     assert_true(b->rv.allowed);
     (void)review(b, OWNED_POD("jane", "rs-1", "")); /* forged owner */
     assert_false(b->rv.allowed);
-    (void)review(b, OWNED_POD("system:serviceaccount:kube-system:job-controller", "rs-1", "")); /* another controller */
+    (void)review(b, OWNED_POD("system:serviceaccount:kube-system:job-controller", "rs-1",
+                              "")); /* another controller */
     assert_false(b->rv.allowed);
     (void)review(b, OWNED_POD("system:serviceaccount:shop:replicaset-controller", "rs-1", ""));
     assert_false(b->rv.allowed);
-    (void)review(b, OWNED_POD("system:serviceaccount:kube-system:replicaset-controller", "rs-2", "")); /* an owner nobody has seen */
+    (void)review(b, OWNED_POD("system:serviceaccount:kube-system:replicaset-controller", "rs-2",
+                              "")); /* an owner nobody has seen */
     assert_false(b->rv.allowed);
     /* more than the owner had */
-    (void)review(b, OWNED_POD("system:kube-controller-manager", "rs-1", ",\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}]"));
+    (void)review(b, OWNED_POD("system:kube-controller-manager", "rs-1",
+                              ",\"volumes\":[{\"name\":\"v\",\"hostPath\":{\"path\":\"/\"}}]"));
     assert_false(b->rv.allowed);
     b->env.existing_deny = true;
     (void)review(b, good);
@@ -343,8 +421,11 @@ static void test_warnings_are_cut(void **state)
     size_t chars = 0;
 
     ea_buf_init(&text, 1u << 20);
-    (void)ea_buf_addz(&text, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"r-1\"," GVR_POD
-                             ",\"operation\":\"CREATE\",\"object\":{\"kind\":\"Pod\",\"spec\":{\"containers\":[{\"name\":\"");
+    (void)ea_buf_addz(&text,
+                      "{\"apiVersion\":\"admission.k8s.io/"
+                      "v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"r-1\"," GVR_POD
+                      ",\"operation\":\"CREATE\",\"object\":{\"kind\":\"Pod\",\"spec\":{"
+                      "\"containers\":[{\"name\":\"");
     for (int i = 0; i < 300; i++)
         (void)ea_buf_addz(&text, i == 3 ? "\\u0007\\n" : "\xc3\xa4");
     (void)ea_buf_addz(&text, "\",\"securityContext\":{\"privileged\":true}}]}}}}");
@@ -369,13 +450,16 @@ static void test_many_failures_fit(void **state)
     struct ea_buf text;
 
     ea_buf_init(&text, 8u << 20);
-    (void)ea_buf_addz(&text, "{\"apiVersion\":\"admission.k8s.io/v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"r-1\"," GVR_POD
-                             ",\"operation\":\"CREATE\",\"name\":\"");
+    (void)ea_buf_addz(&text,
+                      "{\"apiVersion\":\"admission.k8s.io/"
+                      "v1\",\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"r-1\"," GVR_POD
+                      ",\"operation\":\"CREATE\",\"name\":\"");
     for (int i = 0; i < 200000; i++)
         (void)ea_buf_addc(&text, 'n');
     (void)ea_buf_addz(&text, "\",\"object\":{\"kind\":\"Pod\",\"spec\":{\"containers\":[");
     for (int i = 0; i < 2000; i++)
-        (void)ea_buf_addf(&text, "%s{\"name\":\"%d\",\"securityContext\":{\"privileged\":true}}", i ? "," : "", i);
+        (void)ea_buf_addf(&text, "%s{\"name\":\"%d\",\"securityContext\":{\"privileged\":true}}",
+                          i ? "," : "", i);
     (void)ea_buf_addz(&text, "]}}}}");
     (void)ea_buf_addc(&text, 0);
     (void)review(b, text.p);
@@ -424,22 +508,39 @@ static void test_bad_input(void **state)
     refused(b, "nonsense", "no JSON");
     refused(b, "{}", "kind is missing");
     refused(b, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}", "AdmissionReview is expected");
-    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1beta1\"}", "admission.k8s.io/v1 is expected");
-    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\"}", "request is missing");
-    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{}}", "request.uid is missing");
-    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":\"\"}}", "request.uid is missing");
-    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":7}}", "request.uid must be a string");
-    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"uid\":\"a\",\"operation\":\"PATCH\"}}",
+    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1beta1\"}",
+            "admission.k8s.io/v1 is expected");
+    refused(b, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\"}",
+            "request is missing");
+    refused(b,
+            "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{}}",
+            "request.uid is missing");
+    refused(b,
+            "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/"
+            "v1\",\"request\":{\"uid\":\"\"}}",
+            "request.uid is missing");
+    refused(b,
+            "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/"
+            "v1\",\"request\":{\"uid\":7}}",
+            "request.uid must be a string");
+    refused(b,
+            "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/"
+            "v1\",\"request\":{\"uid\":\"a\",\"operation\":\"PATCH\"}}",
             "CREATE, UPDATE, DELETE or CONNECT");
-    refused(b, REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"}", "CREATE", "\"object\":{}"), "request.resource is missing");
+    refused(b,
+            REVIEW("\"kind\":{\"group\":\"\",\"version\":\"v1\",\"kind\":\"Pod\"}", "CREATE",
+                   "\"object\":{}"),
+            "request.resource is missing");
     refused(b, REVIEW(GVR_POD, "CREATE", "\"object\":null"), "request.object is missing");
     refused(b, REVIEW(GVR_POD, "CREATE", "\"object\":[]"), "request.object must be an object");
     refused(b, REVIEW(GVR_POD, "UPDATE", "\"object\":{}"), "request.oldObject is missing");
-    refused(b, REVIEW(GVR_POD, "CREATE", "\"object\":{},\"dryRun\":\"yes\""), "request.dryRun must be true or false");
+    refused(b, REVIEW(GVR_POD, "CREATE", "\"object\":{},\"dryRun\":\"yes\""),
+            "request.dryRun must be true or false");
     refused(b, REVIEW(GVR_POD, "CREATE", "\"object\":{\"a\":1,\"a\":2}"), "no JSON");
     refused(b, REVIEW(GVR_POD, "CREATE", "\"object\":{\"a\":\"\xff\"}"), "no JSON");
     ea_buf_init(&deep, 1u << 20);
-    (void)ea_buf_addz(&deep, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/v1\",\"request\":{\"object\":");
+    (void)ea_buf_addz(&deep, "{\"kind\":\"AdmissionReview\",\"apiVersion\":\"admission.k8s.io/"
+                             "v1\",\"request\":{\"object\":");
     for (int i = 0; i < 10000; i++)
         (void)ea_buf_addz(&deep, "{\"a\":");
     (void)ea_buf_addc(&deep, 0);

@@ -1,4 +1,5 @@
-/* The webhook over a real socket with a real evidence log: callers, refusals, records, a sick disk, sync: always, a changed rule set. */
+/* The webhook over a real socket with a real evidence log: callers, refusals, records, a sick disk,
+ * sync: always, a changed rule set. */
 #include "util.h"
 
 #include <arpa/inet.h>
@@ -29,7 +30,11 @@ struct bench {
 static int setup(void **state)
 {
     struct bench *b = ea_xalloc(sizeof(*b));
-    struct ea_elog_opts lo = {.domain = "test", .first_epoch = 1, .key_type = EA_KEY_ED25519, .agent_version = "t", .boot_id = "boot"};
+    struct ea_elog_opts lo = {.domain = "test",
+                              .first_epoch = 1,
+                              .key_type = EA_KEY_ED25519,
+                              .agent_version = "t",
+                              .boot_id = "boot"};
     struct ea_err err = {0};
 
     signal(SIGPIPE, SIG_IGN);
@@ -40,8 +45,10 @@ static int setup(void **state)
     if (ea_elog_open(&lo, &b->log, &err))
         fail_msg("%s", err.text);
     b->rules = load_rules();
-    b->o = (struct ea_admission_opts){.server = {.address = "127.0.0.1"}, .log = b->log,
-                                      .policy = {.rules = b->rules, .enforcement = EA_DENY}, .tokens = {.unlimited = true}};
+    b->o = (struct ea_admission_opts){.server = {.address = "127.0.0.1"},
+                                      .log = b->log,
+                                      .policy = {.rules = b->rules, .enforcement = EA_DENY},
+                                      .tokens = {.unlimited = true}};
     snprintf(b->o.tokens.current, sizeof(b->o.tokens.current), "s3cret");
     *state = b;
     return 0;
@@ -88,8 +95,10 @@ static void put(int fd, const char *text)
 
 static void send_request(int fd, const char *path, const char *type, const char *body)
 {
-    EA_AUTO_FREE char *text = ea_xasprintf("POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
-                                           path, type, strlen(body), body);
+    EA_AUTO_FREE char *text =
+        ea_xasprintf("POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: "
+                     "%s\r\nContent-Length: %zu\r\n\r\n%s",
+                     path, type, strlen(body), body);
 
     assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 }
@@ -148,7 +157,8 @@ static void test_decisions_are_recorded(void **state)
     char last[8192];
 
     start(b);
-    assert_has(review(b, "/validate?timeout=5s", GOOD), "\"allowed\":true,\"auditAnnotations\":{\"evidence\":\"");
+    assert_has(review(b, "/validate?timeout=5s", GOOD),
+               "\"allowed\":true,\"auditAnnotations\":{\"evidence\":\"");
     assert_has(review(b, "/validate/s3cret", BAD), "\"allowed\":false");
     assert_int_equal(records(b, EA_REC_ADMISSION_DECISION, last, sizeof(last)), 2);
     assert_has(last, "\"allowed\":false,\"caller\":\"path-token\"");
@@ -164,7 +174,10 @@ static void test_dry_run_leaves_no_record(void **state)
     const char *got;
 
     start(b);
-    got = review(b, "/validate", REVIEW(GVR_POD, "CREATE", "\"dryRun\":true,\"object\":" POD("{\"containers\":[" PRIVILEGED("app") "]}")));
+    got = review(
+        b, "/validate",
+        REVIEW(GVR_POD, "CREATE",
+               "\"dryRun\":true,\"object\":" POD("{\"containers\":[" PRIVILEGED("app") "]}")));
     assert_has(got, "\"allowed\":false");
     assert_has_not(got, "\"evidence\"");
     assert_int_equal(records(b, EA_REC_ADMISSION_DECISION, NULL, 0), 0);
@@ -184,12 +197,14 @@ static void test_what_is_no_review(void **state)
     assert_has(review(b, "/other", GOOD), "404 Not Found");
     assert_has(review(b, "/validate", "{"), "400 Bad Request");
     assert_has(review(b, "/validate", ""), "the body is empty");
-    assert_has(review(b, "/validate", "{\"kind\":\"X\",\"apiVersion\":\"v1\"}"), "AdmissionReview is expected");
+    assert_has(review(b, "/validate", "{\"kind\":\"X\",\"apiVersion\":\"v1\"}"),
+               "AdmissionReview is expected");
     fd = dial(b);
     put(fd, "GET /validate HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_has(receive(fd), "Allow: POST\r\n");
     fd = dial(b);
-    put(fd, "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 8388608\r\n\r\n");
+    put(fd, "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: "
+            "application/json\r\nContent-Length: 8388608\r\n\r\n");
     assert_has(receive(fd), "413 Content Too Large");
     assert_int_equal(records(b, EA_REC_ADMISSION_DECISION, NULL, 0), 1);
 }
@@ -207,13 +222,15 @@ static void test_deadline_from_the_query(void **state)
 static void test_callers_without_token_are_limited(void **state)
 {
     struct bench *b = *state;
-    struct ea_admission_tokens t = {.current = "s3cret", .previous = "older", .grace_until = ea_mono_now() + 60000000};
+    struct ea_admission_tokens t = {
+        .current = "s3cret", .previous = "older", .grace_until = ea_mono_now() + 60000000};
     int slow[EA_UNAUTHENTICATED_CALLS];
 
     start(b);
     ea_admission_set_tokens(b->adm, &t);
     for (unsigned i = 0; i < EA_UNAUTHENTICATED_CALLS; i++) {
-        static const char head[] = "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n";
+        static const char head[] = "POST /validate HTTP/1.1\r\nHost: h\r\nContent-Type: "
+                                   "application/json\r\nContent-Length: 100\r\n\r\n";
 
         slow[i] = dial(b);
         assert_true(send(slow[i], head, sizeof(head) - 1, 0) > 0);
@@ -257,8 +274,10 @@ static void *call_many(void *arg)
 
     c->good = true;
     for (int i = 0; i < 20; i++) {
-        EA_AUTO_FREE char *text = ea_xasprintf("POST /validate HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                                               "Content-Length: %zu\r\n\r\n%s", strlen(GOOD), GOOD);
+        EA_AUTO_FREE char *text = ea_xasprintf("POST /validate HTTP/1.1\r\nHost: h\r\nConnection: "
+                                               "close\r\nContent-Type: application/json\r\n"
+                                               "Content-Length: %zu\r\n\r\n%s",
+                                               strlen(GOOD), GOOD);
         char buf[4096];
         size_t n = 0;
         ssize_t r;
@@ -322,7 +341,8 @@ static void test_policy_is_exchanged(void **state)
 
 /* ---- a sick disk ---- */
 
-/* Every open file of the log now leads to a device that is always full; saved descriptors bring it back. */
+/* Every open file of the log now leads to a device that is always full; saved descriptors bring it
+ * back. */
 static int sicken(struct bench *b, int saved[][2], int cap)
 {
     int full = open("/dev/full", O_WRONLY | O_CLOEXEC), n = 0;
@@ -336,7 +356,8 @@ static int sicken(struct bench *b, int saved[][2], int cap)
         if (len <= 0)
             continue;
         target[len] = 0;
-        if (strncmp(target, b->dir, strlen(b->dir)) != 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
+        if (strncmp(target, b->dir, strlen(b->dir)) != 0 ||
+            (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
             continue;
         assert_true(n < cap);
         saved[n][0] = fd;
@@ -376,7 +397,8 @@ static void test_sick_disk(void **state)
     assert_has(why, "evidence log");
     ea_admission_stat(b->adm, &st);
     assert_int_equal(st.lost, 2);
-    /* the disk is back: the loss itself is recorded, and the seat is ready again without a new call */
+    /* the disk is back: the loss itself is recorded, and the seat is ready again without a new call
+     */
     heal(saved, n);
     for (int i = 0; i < 100 && !ea_admission_ready(b->adm, NULL, 0); i++)
         ea_sleep_us(50000);
@@ -393,6 +415,7 @@ static void test_sick_disk_blocks(void **state)
 
     b->o.block_when_full = true;
     start(b);
+    assert_has(review(b, "/validate", BAD), "\"evidence\":\"");
     n = sicken(b, saved, 64);
     assert_has(review(b, "/validate", BAD), "500 Internal Server Error");
     heal(saved, n);

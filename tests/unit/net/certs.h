@@ -38,9 +38,11 @@ static struct test_ca test_cert(const char *cn, const struct test_ca *issuer, lo
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
     X509_set_pubkey(c.cert, c.key);
     X509_set_issuer_name(c.cert, X509_get_subject_name(issuer ? issuer->cert : c.cert));
-    test_extension(c.cert, issuer ? issuer->cert : c.cert, NID_basic_constraints, issuer ? "critical,CA:FALSE" : "critical,CA:TRUE");
+    test_extension(c.cert, issuer ? issuer->cert : c.cert, NID_basic_constraints,
+                   issuer ? "critical,CA:FALSE" : "critical,CA:TRUE");
     if (issuer)
-        test_extension(c.cert, issuer->cert, NID_subject_alt_name, "DNS:localhost,DNS:agent.test,IP:127.0.0.1");
+        test_extension(c.cert, issuer->cert, NID_subject_alt_name,
+                       "DNS:localhost,DNS:agent.test,IP:127.0.0.1");
     assert_true(X509_sign(c.cert, issuer ? issuer->key : c.key, EVP_sha256()) > 0);
     return c;
 }

@@ -21,7 +21,8 @@
 #include "net/server.h"
 #include "certs.h"
 
-/* libc guards its time zone with a lock that the sanitizer does not see; libwebsockets asks for local time in each thread. */
+/* libc guards its time zone with a lock that the sanitizer does not see; libwebsockets asks for
+ * local time in each thread. */
 __attribute__((visibility("default"))) const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
@@ -65,9 +66,11 @@ static void on_request(void *arg, struct ea_request *rq)
         ea_respond(rq, 200, "text/plain", "X-Big: yes\r\n", ea_strn(big, 3u << 20));
         return;
     }
-    text = ea_arena_printf(ea_request_arena(rq), "%.*s %.*s timeout=%.*s type=%.*s body=%zu client=%.*s",
-                           EA_STRF(ea_request_method(rq)), EA_STRF(path), EA_STRF(ea_request_query(rq, "timeout")),
-                           EA_STRF(ea_request_header(rq, "Content-Type")), ea_request_body(rq).n, EA_STRF(ea_request_client(rq)));
+    text = ea_arena_printf(
+        ea_request_arena(rq), "%.*s %.*s timeout=%.*s type=%.*s body=%zu client=%.*s",
+        EA_STRF(ea_request_method(rq)), EA_STRF(path), EA_STRF(ea_request_query(rq, "timeout")),
+        EA_STRF(ea_request_header(rq, "Content-Type")), ea_request_body(rq).n,
+        EA_STRF(ea_request_client(rq)));
     ea_respond(rq, ea_str_is(path, "/missing") ? 404 : 200, "text/plain", NULL, text);
 }
 
@@ -155,7 +158,8 @@ static char *get(int fd, const char *until)
     ssize_t r;
 
     buf[0] = 0;
-    while (n < sizeof(buf) - 1 && !(until && strstr(buf, until)) && (r = recv(fd, buf + n, sizeof(buf) - 1 - n, 0)) > 0) {
+    while (n < sizeof(buf) - 1 && !(until && strstr(buf, until)) &&
+           (r = recv(fd, buf + n, sizeof(buf) - 1 - n, 0)) > 0) {
         n += (size_t)r;
         buf[n] = 0;
     }
@@ -173,19 +177,25 @@ static char *ask(const struct ea_server *s, const char *text)
     return got;
 }
 
-#define assert_has(text, part)                                                                                                   \
-    do {                                                                                                                         \
-        const char *t_ = (text);                                                                                                 \
-        if (!strstr(t_, (part)))                                                                                                 \
-            fail_msg("no \"%s\" in \"%s\"", (part), t_);                                                                         \
+#define assert_has(text, part)                                                                     \
+    do {                                                                                           \
+        const char *t_ = (text);                                                                   \
+        if (!strstr(t_, (part)))                                                                   \
+            fail_msg("no \"%s\" in \"%s\"", (part), t_);                                           \
     } while (0)
 
 static struct ea_http *client_of(const struct ea_server *s, const char *ca_name, const char *who)
 {
-    EA_AUTO_FREE char *url = ea_xasprintf("https://127.0.0.1:%u", ea_server_port(s)), *ca_file = file(ca_name);
+    EA_AUTO_FREE char *url = ea_xasprintf("https://127.0.0.1:%u", ea_server_port(s)),
+                      *ca_file = file(ca_name);
     EA_AUTO_FREE char *crt = who ? ea_xasprintf("%s/%s.crt", dir, who) : NULL;
     EA_AUTO_FREE char *key = who ? ea_xasprintf("%s/%s.key", dir, who) : NULL;
-    struct ea_http_opts o = {.base_url = url, .ca_file = ca_file, .cert_file = crt, .key_file = key, .connect_ms = 5000, .total_ms = 10000,
+    struct ea_http_opts o = {.base_url = url,
+                             .ca_file = ca_file,
+                             .cert_file = crt,
+                             .key_file = key,
+                             .connect_ms = 5000,
+                             .total_ms = 10000,
                              .max_response = 8u << 20};
     struct ea_http *h = NULL;
     struct ea_err err = {0};
@@ -215,7 +225,8 @@ static int teardown(void **state)
 
     (void)state;
     for (size_t i = 0; i < EA_COUNT(names); i++) {
-        EA_AUTO_FREE char *a = ea_xasprintf("%s/%s.crt", dir, names[i]), *b = ea_xasprintf("%s/%s.key", dir, names[i]);
+        EA_AUTO_FREE char *a = ea_xasprintf("%s/%s.crt", dir, names[i]),
+                          *b = ea_xasprintf("%s/%s.key", dir, names[i]);
 
         unlink(a);
         unlink(b);
@@ -234,14 +245,23 @@ static void test_plain_requests(void **state)
     struct ea_server *s = start(false, (struct ea_server_opts){0});
 
     (void)state;
-    assert_has(ask(s, "GET /a%20b?timeout=5s&x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "GET /a b timeout=5s type= body=0");
-    assert_has(ask(s, "GET /missing HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "HTTP/1.1 404 Not Found\r\n");
-    assert_has(ask(s, "POST /p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\nhello"),
+    assert_has(ask(s, "GET /a%20b?timeout=5s&x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+               "GET /a b timeout=5s type= body=0");
+    assert_has(ask(s, "GET /missing HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+               "HTTP/1.1 404 Not Found\r\n");
+    assert_has(ask(s, "POST /p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Type: "
+                      "application/json\r\nContent-Length: 5\r\n\r\nhello"),
                "POST /p timeout= type=application/json body=5");
-    assert_has(ask(s, "POST /p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "POST /p timeout= type= body=0");
-    assert_has(ask(s, "PUT /p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"), "PUT /p timeout= type= body=0");
-    assert_has(ask(s, "HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "Content-Length: 37\r\n");
-    assert_null(strstr(ask(s, "HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "timeout="));
+    assert_has(
+        ask(s, "POST /p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+        "POST /p timeout= type= body=0");
+    assert_has(
+        ask(s, "PUT /p HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
+        "PUT /p timeout= type= body=0");
+    assert_has(ask(s, "HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+               "Content-Length: 37\r\n");
+    assert_null(
+        strstr(ask(s, "HEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "timeout="));
     ea_server_stop(s, 1000000);
 }
 
@@ -250,19 +270,35 @@ static void test_refusals(void **state)
     struct ea_server *s = start(false, (struct ea_server_opts){.max_body = 1000});
 
     (void)state;
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), "411 Length Required");
+    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: "
+                      "chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+               "411 Length Required");
     assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\n\r\n"), "411 Length Required");
-    assert_has(ask(s, "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n"), "411 Length Required");
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nabc"), "411 Length Required");
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n"), "413 Content Too Large: at most 1000 bytes");
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n"), "413 ");
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -5\r\n\r\n"), "400 Bad Request");
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc"), "400 Bad Request");
-    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: five\r\n\r\nhello"), "400 Bad Request");
-    assert_has(ask(s, "POST /limited HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"), "Retry-After: 1\r\n");
-    assert_has(ask(s, "POST /own-answer HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"), "Allow: POST\r\n");
-    assert_has(ask(s, "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-                      "Sec-WebSocket-Version: 13\r\n\r\n"), "501 Not Implemented");
+    assert_has(ask(s, "GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nGET "
+                      "/\r\n0\r\n\r\n"),
+               "411 Length Required");
+    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: "
+                      "3\r\n\r\nabc"),
+               "411 Length Required");
+    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n"),
+               "413 Content Too Large: at most 1000 bytes");
+    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999999999999\r\n\r\n"),
+               "413 ");
+    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: -5\r\n\r\n"),
+               "400 Bad Request");
+    assert_has(
+        ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc"),
+        "400 Bad Request");
+    assert_has(ask(s, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: five\r\n\r\nhello"),
+               "400 Bad Request");
+    assert_has(ask(s, "POST /limited HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"),
+               "Retry-After: 1\r\n");
+    assert_has(ask(s, "POST /own-answer HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"),
+               "Allow: POST\r\n");
+    assert_has(ask(s, "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: "
+                      "websocket\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+                      "Sec-WebSocket-Version: 13\r\n\r\n"),
+               "501 Not Implemented");
     /* whatever these get, the server stays */
     (void)ask(s, "BREW /pot HTTP/1.1\r\n\r\n");
     (void)ask(s, "CONNECT host:1 HTTP/1.1\r\n\r\n");
@@ -310,8 +346,11 @@ static void test_long_heads(void **state)
     assert_null(strstr(get(fd, NULL), "200 OK"));
     close(fd);
     free(text);
-    assert_has(ask(s, "GET /?a1&a2&a3&a4&a5&a6&a7&a8&a9&b1&b2&b3&b4&b5&b6&b7&b8&b9&c1&c2&c3&c4&c5&c6&c7&c8&c9&d1&d2&d3&d4&d5&d6&d7 HTTP/1.1\r\n"
-                      "Host: h\r\nConnection: close\r\n\r\n"), "400 Bad Request");
+    assert_has(ask(s, "GET "
+                      "/?a1&a2&a3&a4&a5&a6&a7&a8&a9&b1&b2&b3&b4&b5&b6&b7&b8&b9&c1&c2&c3&c4&c5&c6&"
+                      "c7&c8&c9&d1&d2&d3&d4&d5&d6&d7 HTTP/1.1\r\n"
+                      "Host: h\r\nConnection: close\r\n\r\n"),
+               "400 Bad Request");
     assert_has(ask(s, "GET /alive HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "GET /alive");
     ea_server_stop(s, 1000000);
 }
@@ -326,7 +365,8 @@ static void test_keep_alive_and_pipelining(void **state)
         put(fd, "POST /k HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nok");
         assert_has(get(fd, "client="), "body=2");
     }
-    put(fd, "GET /one HTTP/1.1\r\nHost: h\r\n\r\nGET /park HTTP/1.1\r\nHost: h\r\n\r\nGET /two HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    put(fd, "GET /one HTTP/1.1\r\nHost: h\r\n\r\nGET /park HTTP/1.1\r\nHost: h\r\n\r\nGET /two "
+            "HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     {
         char *got = get(fd, NULL);
 
@@ -344,7 +384,8 @@ static void test_expect_continue(void **state)
     int fd = dial(s);
 
     (void)state;
-    put(fd, "POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n");
+    put(fd, "POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: "
+            "2\r\nConnection: close\r\n\r\n");
     assert_has(get(fd, "Continue\r\n\r\n"), "HTTP/1.1 100 Continue");
     put(fd, "ok");
     assert_has(get(fd, NULL), "body=2");
@@ -399,7 +440,8 @@ static void test_silent_connections_give_way(void **state)
     for (int i = 0; i < 40; i++)
         fds[i] = dial(s);
     for (int i = 0; i < 5; i++)
-        assert_has(ask(s, "GET /still HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"), "GET /still");
+        assert_has(ask(s, "GET /still HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+                   "GET /still");
     for (int i = 0; i < 40; i++)
         close(fds[i]);
     ea_server_stop(s, 1000000);
@@ -407,7 +449,8 @@ static void test_silent_connections_give_way(void **state)
 
 static void test_body_memory_is_bounded(void **state)
 {
-    struct ea_server *s = start(false, (struct ea_server_opts){.max_body = 100000, .max_body_total = 100000});
+    struct ea_server *s =
+        start(false, (struct ea_server_opts){.max_body = 100000, .max_body_total = 100000});
     int a = dial(s), b = dial(s);
     char *part = ea_xalloc(60001);
 
@@ -491,12 +534,15 @@ static void test_tls_client_and_server(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(ea_http_do(h, "POST", "/v?timeout=3s", "application/json", NULL, EA_STR("{}"), &r, &err), 0);
+        assert_int_equal(ea_http_do(h, "POST", "/v?timeout=3s", "application/json", NULL,
+                                    EA_STR("{}"), &r, &err),
+                         0);
         assert_int_equal(r.status, 200);
         assert_string_equal(r.content_type, "text/plain");
         assert_true(ea_str_is(r.body, "POST /v timeout=3s type=application/json body=2 client="));
     }
-    assert_int_equal(ea_http_do(h, "POST", "/v", "text/plain", NULL, ea_strn(body, n), &r, &err), 0);
+    assert_int_equal(ea_http_do(h, "POST", "/v", "text/plain", NULL, ea_strn(body, n), &r, &err),
+                     0);
     assert_true(ea_str_ends(r.body, EA_STR("body=600000 client=")));
     assert_int_equal(ea_http_do(h, "GET", "/big", NULL, NULL, EA_STR_NULL, &r, &err), 0);
     assert_int_equal(r.body.n, 3u << 20);
@@ -518,7 +564,8 @@ static void test_tls_client_certificate(void **state)
 {
     EA_AUTO_FREE char *ca_file = file("ca.crt");
     struct ea_server *s = start(true, (struct ea_server_opts){.client_ca_file = ca_file});
-    struct ea_http *with = client_of(s, "ca.crt", "person"), *without = client_of(s, "ca.crt", NULL);
+    struct ea_http *with = client_of(s, "ca.crt", "person"),
+                   *without = client_of(s, "ca.crt", NULL);
     struct ea_http_reply r;
     struct ea_err err = {0};
 
@@ -530,7 +577,8 @@ static void test_tls_client_certificate(void **state)
     ea_http_free(with);
     ea_http_free(without);
     ea_server_stop(s, 1000000);
-    s = start(true, (struct ea_server_opts){.client_ca_file = ca_file, .client_cert_required = true});
+    s = start(true,
+              (struct ea_server_opts){.client_ca_file = ca_file, .client_cert_required = true});
     without = client_of(s, "ca.crt", NULL);
     assert_true(ea_http_do(without, "GET", "/who", NULL, NULL, EA_STR_NULL, &r, &err) < 0);
     ea_http_free(without);
@@ -634,7 +682,8 @@ static void test_tls_versions_and_alpn(void **state)
 
 static void test_half_closed_tls(void **state)
 {
-    static const char whole[] = "GET /half HTTP/1.1\r\nHost: h\r\n\r\n", part[] = "POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
+    static const char whole[] = "GET /half HTTP/1.1\r\nHost: h\r\n\r\n",
+                      part[] = "POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc";
     struct ea_server *s = start(true, (struct ea_server_opts){.request_s = 2});
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
     char buf[1024] = "";
@@ -677,7 +726,8 @@ static void test_half_closed_tls(void **state)
 static void test_start_failures(void **state)
 {
     EA_AUTO_FREE char *crt = file("leaf.crt"), *other = file("person.key"), *none = file("none");
-    struct ea_server_opts o = {.address = "127.0.0.1", .workers = 2, .handle = on_request, .name = "x", .max_body = 1};
+    struct ea_server_opts o = {
+        .address = "127.0.0.1", .workers = 2, .handle = on_request, .name = "x", .max_body = 1};
     struct ea_server *s = start(false, (struct ea_server_opts){.workers = 2}), *t = NULL;
     struct ea_err err = {0};
 
