@@ -32,7 +32,8 @@ static int run_batch(const struct ea_cel_env *env, struct ea_err *err)
         if (text.n == 0)
             continue;
         if (text.n > EA_MAX_MANIFEST) {
-            r = ea_fail(err, -E2BIG, "a line of %zu bytes, at most %u are possible", text.n, EA_MAX_MANIFEST);
+            r = ea_fail(err, -E2BIG, "a line of %zu bytes, at most %u are possible", text.n,
+                        EA_MAX_MANIFEST);
             break;
         }
         ea_arena_reset(&arena);
@@ -103,13 +104,15 @@ static const char *kind_word(enum ea_cel_errkind k)
 static int failed(const struct ea_cel_diag *d)
 {
     if (d->line)
-        (void)fprintf(stderr, "eucs-agent cel eval: %s error at line %u, column %u: %s\n", kind_word(d->kind), d->line, d->column, d->text);
+        (void)fprintf(stderr, "eucs-agent cel eval: %s error at line %u, column %u: %s\n",
+                      kind_word(d->kind), d->line, d->column, d->text);
     else
         (void)fprintf(stderr, "eucs-agent cel eval: %s error: %s\n", kind_word(d->kind), d->text);
     return d->kind == EA_CEL_E_PARSE || d->kind == EA_CEL_E_CHECK ? 2 : 1;
 }
 
-static int eval_one(const struct ea_args *a, const struct ea_cel_env *base, struct ea_arena *arena, struct ea_err *err)
+static int eval_one(const struct ea_args *a, const struct ea_cel_env *base, struct ea_arena *arena,
+                    struct ea_err *err)
 {
     const char *file = ea_opt_get(a, "object");
     const struct ea_cel_var vars[] = {{EA_STR("object"), NULL}};
@@ -149,8 +152,9 @@ static int run_eval(const struct ea_args *a)
 
     memset(&env, 0, sizeof(env));
     if (ea_cel_env_parse(ea_str(ea_opt_get(a, "env")), &env.flavour, &env.minor) < 0)
-        return ea_usage_error(&ea_cmd_cel_eval, "--env %s is not cel or kubernetes[:1.NN] with 1.NN up to 1.%u", ea_opt_get(a, "env"),
-                              EA_CEL_NEWEST_MINOR);
+        return ea_usage_error(&ea_cmd_cel_eval,
+                              "--env %s is not cel or kubernetes[:1.NN] with 1.NN up to 1.%u",
+                              ea_opt_get(a, "env"), EA_CEL_NEWEST_MINOR);
     if (ea_opt_has(a, "batch")) {
         r = run_batch(&env, &err);
     } else if (!ea_opt_get(a, "expr")) {
@@ -166,23 +170,43 @@ static int run_eval(const struct ea_args *a)
 }
 
 static const struct ea_opt options[] = {
-    {.name = "expr", .letter = 'e', .kind = EA_OPT_VALUE, .arg = "EXPRESSION", .help = "the expression"},
-    {.name = "object", .kind = EA_OPT_VALUE, .arg = "FILE", .help = "YAML or JSON document, seen as `object`; - is stdin"},
-    {.name = "env", .kind = EA_OPT_VALUE, .arg = "ENV", .dflt = "cel",
+    {.name = "expr",
+     .letter = 'e',
+     .kind = EA_OPT_VALUE,
+     .arg = "EXPRESSION",
+     .help = "the expression"},
+    {.name = "object",
+     .kind = EA_OPT_VALUE,
+     .arg = "FILE",
+     .help = "YAML or JSON document, seen as `object`; - is stdin"},
+    {.name = "env",
+     .kind = EA_OPT_VALUE,
+     .arg = "ENV",
+     .dflt = "cel",
      .help = "cel (as the conformance files) or kubernetes[:1.NN] (as ValidatingAdmissionPolicy)"},
-    {.name = "format", .letter = 'o', .kind = EA_OPT_VALUE, .arg = "FORMAT", .dflt = "json", .choices = "json|tagged", .help = "how to print the value"},
+    {.name = "format",
+     .letter = 'o',
+     .kind = EA_OPT_VALUE,
+     .arg = "FORMAT",
+     .dflt = "json",
+     .choices = "json|tagged",
+     .help = "how to print the value"},
     {.name = "cost", .kind = EA_OPT_FLAG, .help = "print the cost on stderr"},
-    {.name = "batch", .kind = EA_OPT_FLAG, .help = "read JSON lines {id, expr, bindings} from stdin, write one result a line"},
+    {.name = "batch",
+     .kind = EA_OPT_FLAG,
+     .help = "read JSON lines {id, expr, bindings} from stdin, write one result a line"},
     {.name = NULL},
 };
 
 const struct ea_cmd ea_cmd_cel_eval = {
     .name = "cel eval",
     .summary = "evaluate CEL, one expression or a stream",
-    .text = "Exit status: 0 a value, 1 an evaluation error, 2 an expression that does not compile or unreadable input.\n\n"
+    .text = "Exit status: 0 a value, 1 an evaluation error, 2 an expression that does not compile "
+            "or unreadable input.\n\n"
             "Examples:\n"
             "  eucs-agent cel eval --expr '[1, 2, 3].map(x, x * 2)'\n"
-            "  eucs-agent cel eval --expr 'object.spec.containers.all(c, has(c.image))' --object pod.yaml --env kubernetes",
+            "  eucs-agent cel eval --expr 'object.spec.containers.all(c, has(c.image))' --object "
+            "pod.yaml --env kubernetes",
     .options = options,
     .run = run_eval,
 };

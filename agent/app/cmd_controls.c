@@ -15,7 +15,8 @@ static int failed(const char *command, const struct ea_err *err)
 
 static int flush_out(struct ea_buf *b, const char *command)
 {
-    bool bad = b->failed || fwrite(b->p ? b->p : "", 1, b->n, stdout) != b->n || fflush(stdout) != 0;
+    bool bad =
+        b->failed || fwrite(b->p ? b->p : "", 1, b->n, stdout) != b->n || fflush(stdout) != 0;
 
     ea_buf_done(b);
     if (bad)
@@ -41,8 +42,11 @@ static void list_json(struct ea_buf *b, const struct ea_control *c)
     ea_buf_add_json(b, c->group);
     ea_buf_addz(b, ",\"title\":");
     ea_buf_add_json(b, c->title);
-    ea_buf_addf(b, ",\"severity\":\"%s\",\"level\":\"%s\",\"action\":\"%s\",\"fit\":\"%s\",\"perspective\":\"%s\",\"requirements\":[",
-                ea_severity_names[c->severity], ea_level_names[c->level], ea_action_names[c->action], ea_fit_names[c->fit],
+    ea_buf_addf(b,
+                ",\"severity\":\"%s\",\"level\":\"%s\",\"action\":\"%s\",\"fit\":\"%s\","
+                "\"perspective\":\"%s\",\"requirements\":[",
+                ea_severity_names[c->severity], ea_level_names[c->level],
+                ea_action_names[c->action], ea_fit_names[c->fit],
                 ea_perspective_names[c->perspective]);
     for (unsigned i = 0; i < c->n_requirements; i++) {
         if (i)
@@ -64,10 +68,13 @@ static void list_json(struct ea_buf *b, const struct ea_control *c)
 
 static void list_table(struct ea_buf *b, const struct ea_control *c)
 {
-    ea_buf_addf(b, "%-32.*s  %-8s  %-11s  %-5s  ", EA_STRF(c->id), ea_severity_names[c->severity], ea_level_names[c->level],
-                ea_action_names[c->action]);
-    ea_buf_addf(b, "%-10.*s  %.*s%s\n", EA_STRF(c->n_requirements ? c->requirements[0] : EA_STR("")), EA_STRF(c->title),
-                c->compile_error ? "  (does not compile)" : c->missing_param ? "  (a required param is not set)" : "");
+    ea_buf_addf(b, "%-32.*s  %-8s  %-11s  %-5s  ", EA_STRF(c->id), ea_severity_names[c->severity],
+                ea_level_names[c->level], ea_action_names[c->action]);
+    ea_buf_addf(b, "%-10.*s  %.*s%s\n",
+                EA_STRF(c->n_requirements ? c->requirements[0] : EA_STR("")), EA_STRF(c->title),
+                c->compile_error   ? "  (does not compile)"
+                : c->missing_param ? "  (a required param is not set)"
+                                   : "");
 }
 
 static int run_list(const struct ea_args *a)
@@ -93,7 +100,8 @@ static int run_list(const struct ea_args *a)
     for (unsigned i = 0; i < rules.set->n_controls; i++) {
         const struct ea_control *c = &rules.set->controls[i];
 
-        if ((group && !ea_str_is(c->group, group)) || (level && (int)c->level > ea_level_parse(ea_str(level))) ||
+        if ((group && !ea_str_is(c->group, group)) ||
+            (level && (int)c->level > ea_level_parse(ea_str(level))) ||
             !ea_filter_wants(&filter, c))
             continue;
         if (json)
@@ -110,10 +118,26 @@ static int run_list(const struct ea_args *a)
 }
 
 static const struct ea_opt list_options[] = {
-    {.name = "format", .letter = 'o', .kind = EA_OPT_VALUE, .arg = "FORMAT", .dflt = "table", .choices = "table|json", .help = "what to print"},
-    {.name = "group", .kind = EA_OPT_VALUE, .arg = "GROUP", .help = "only this folder of controls (pod, rbac, …)"},
-    {.name = "level", .kind = EA_OPT_VALUE, .arg = "LEVEL", .choices = "basic|substantial|high", .help = "only controls that apply at this level"},
-    {.name = "reference", .kind = EA_OPT_LIST, .arg = "FRAMEWORK[:PART]", .help = "only controls that reference it"},
+    {.name = "format",
+     .letter = 'o',
+     .kind = EA_OPT_VALUE,
+     .arg = "FORMAT",
+     .dflt = "table",
+     .choices = "table|json",
+     .help = "what to print"},
+    {.name = "group",
+     .kind = EA_OPT_VALUE,
+     .arg = "GROUP",
+     .help = "only this folder of controls (pod, rbac, …)"},
+    {.name = "level",
+     .kind = EA_OPT_VALUE,
+     .arg = "LEVEL",
+     .choices = "basic|substantial|high",
+     .help = "only controls that apply at this level"},
+    {.name = "reference",
+     .kind = EA_OPT_LIST,
+     .arg = "FRAMEWORK[:PART]",
+     .help = "only controls that reference it"},
     EA_RULES_OPTIONS,
     {.name = NULL},
 };
@@ -121,7 +145,8 @@ static const struct ea_opt list_options[] = {
 const struct ea_cmd ea_cmd_controls_list = {
     .name = "controls list",
     .summary = "list the controls",
-    .text = "Examples:\n  eucs-agent controls list --group pod\n  eucs-agent controls list --reference pss:restricted -o json",
+    .text = "Examples:\n  eucs-agent controls list --group pod\n  eucs-agent controls list "
+            "--reference pss:restricted -o json",
     .options = list_options,
     .run = run_list,
 };
@@ -146,7 +171,8 @@ static void show_indented(struct ea_buf *b, const char *head, struct ea_str text
     }
 }
 
-static void show_requirements(struct ea_buf *b, const struct ea_ruleset *rs, const struct ea_control *c)
+static void show_requirements(struct ea_buf *b, const struct ea_ruleset *rs,
+                              const struct ea_control *c)
 {
     for (unsigned i = 0; i < c->n_requirements; i++) {
         const struct ea_requirement *q = ea_requirement_find(&rs->catalogue, c->requirements[i]);
@@ -164,7 +190,8 @@ static void show_refs(struct ea_buf *b, const struct ea_control *c)
         bool first = i == 0 || !ea_str_eq(c->refs[i].framework, c->refs[i - 1].framework);
 
         if (first)
-            ea_buf_addf(b, "%s%-14s %.*s: ", i ? "\n" : "", i ? "" : "references", EA_STRF(c->refs[i].framework));
+            ea_buf_addf(b, "%s%-14s %.*s: ", i ? "\n" : "", i ? "" : "references",
+                        EA_STRF(c->refs[i].framework));
         ea_buf_addf(b, "%s%.*s", first ? "" : ", ", EA_STRF(c->refs[i].part));
     }
     if (c->n_refs)
@@ -179,8 +206,9 @@ static void show_rules(struct ea_buf *b, const struct ea_control *c)
         const struct ea_match_rule *r = &c->rules[i];
         const char *sep = "";
 
-        ea_buf_addf(b, "%-14s %s%.*s%s%.*s%s%.*s on ", i ? "" : "judges", r->exclude ? "not " : "", EA_STRF(r->group), r->group.n ? "/" : "",
-                    EA_STRF(r->resource), r->subresource.n ? "/" : "", EA_STRF(r->subresource));
+        ea_buf_addf(b, "%-14s %s%.*s%s%.*s%s%.*s on ", i ? "" : "judges", r->exclude ? "not " : "",
+                    EA_STRF(r->group), r->group.n ? "/" : "", EA_STRF(r->resource),
+                    r->subresource.n ? "/" : "", EA_STRF(r->subresource));
         for (unsigned op = 1; op <= EA_OP_CONNECT; op <<= 1)
             if (r->ops & op) {
                 ea_buf_addf(b, "%s%s", sep, ea_op_name(op));
@@ -196,9 +224,11 @@ static void show_params(struct ea_buf *b, const struct ea_control *c)
 
     for (size_t i = 0; ea_val_is(declared, EA_V_MAP) && i < declared->n; i++) {
         struct ea_str name = ea_val_text(&declared->members[i].key);
-        const struct ea_val *d = ea_val_force(&declared->members[i].val), *v = ea_val_get(&c->params, name);
+        const struct ea_val *d = ea_val_force(&declared->members[i].val),
+                            *v = ea_val_get(&c->params, name);
 
-        ea_buf_addf(b, "%-14s %.*s (%.*s) = ", i ? "" : "params", EA_STRF(name), EA_STRF(ea_val_get_str(d, "type")));
+        ea_buf_addf(b, "%-14s %.*s (%.*s) = ", i ? "" : "params", EA_STRF(name),
+                    EA_STRF(ea_val_get_str(d, "type")));
         if (!v || ea_json_print(b, v) < 0)
             ea_buf_addz(b, "not set, required");
         if (ea_val_get_str(d, "description").n)
@@ -277,7 +307,10 @@ static int run_show(const struct ea_args *a)
         return failed("controls show", &err);
     c = ea_control_find(rules.set, ea_str(id));
     if (!c) {
-        (void)fprintf(stderr, "eucs-agent controls show: there is no control %s (see 'eucs-agent controls list')\n", id);
+        (void)fprintf(
+            stderr,
+            "eucs-agent controls show: there is no control %s (see 'eucs-agent controls list')\n",
+            id);
         ea_rules_close(&rules);
         return 2;
     }
@@ -294,7 +327,12 @@ static int run_show(const struct ea_args *a)
 }
 
 static const struct ea_opt show_options[] = {
-    {.name = "format", .letter = 'o', .kind = EA_OPT_VALUE, .arg = "FORMAT", .dflt = "text", .choices = "text|json",
+    {.name = "format",
+     .letter = 'o',
+     .kind = EA_OPT_VALUE,
+     .arg = "FORMAT",
+     .dflt = "text",
+     .choices = "text|json",
      .help = "everything as text, or the control file as JSON"},
     EA_RULES_OPTIONS,
     {.name = NULL},
@@ -340,7 +378,8 @@ static const struct ea_opt lint_options[] = {EA_RULES_OPTIONS, {.name = NULL}};
 const struct ea_cmd ea_cmd_controls_lint = {
     .name = "controls lint",
     .summary = "check control files: format, expressions, metadata, cases",
-    .text = "Prints file:line: problem for everything that is wrong; exit 1 when there is something.\n\n"
+    .text = "Prints file:line: problem for everything that is wrong; exit 1 when there is "
+            "something.\n\n"
             "Example: eucs-agent controls lint --controls controls/",
     .options = lint_options,
     .run = run_lint,
@@ -377,7 +416,10 @@ static int run_test(const struct ea_args *a)
 }
 
 static const struct ea_opt test_options[] = {
-    {.name = "control", .kind = EA_OPT_LIST, .arg = "ID", .help = "only the cases of these controls"},
+    {.name = "control",
+     .kind = EA_OPT_LIST,
+     .arg = "ID",
+     .help = "only the cases of these controls"},
     EA_RULES_OPTIONS,
     {.name = NULL},
 };

@@ -1,4 +1,5 @@
-/* app/cmd_coverage.c - `controls coverage`: which requirements of the scheme have checks, how many, and how well they fit. */
+/* app/cmd_coverage.c - `controls coverage`: which requirements of the scheme have checks, how many,
+ * and how well they fit. */
 #include <stdio.h>
 
 #include "app/rules.h"
@@ -8,13 +9,15 @@ struct tally {
     unsigned by_fit[EA_FIT_COUNT];
 };
 
-/* A check counts for every requirement that it names; its fit is stated for the first one and is `supporting` at best for others. */
+/* A check counts for every requirement that it names; its fit is stated for the first one and is
+ * `supporting` at best for others. */
 static enum ea_fit fit_for(const struct ea_control *c, unsigned position)
 {
     return position == 0 ? c->fit : EA_MAX(c->fit, EA_FIT_SUPPORTING);
 }
 
-static unsigned checks_of(const struct ea_ruleset *rs, struct ea_str requirement, unsigned by_fit[EA_FIT_COUNT])
+static unsigned checks_of(const struct ea_ruleset *rs, struct ea_str requirement,
+                          unsigned by_fit[EA_FIT_COUNT])
 {
     unsigned n = 0;
 
@@ -28,7 +31,8 @@ static unsigned checks_of(const struct ea_ruleset *rs, struct ea_str requirement
     return n;
 }
 
-static void add_requirement(const struct ea_ruleset *rs, const struct ea_requirement *q, struct tally *t)
+static void add_requirement(const struct ea_ruleset *rs, const struct ea_requirement *q,
+                            struct tally *t)
 {
     unsigned by_fit[EA_FIT_COUNT], n = checks_of(rs, q->id, by_fit);
 
@@ -40,13 +44,15 @@ static void add_requirement(const struct ea_ruleset *rs, const struct ea_require
 }
 
 /* Over the requirements of one control of the scheme (control not empty), one category, or all. */
-static void tally(const struct ea_ruleset *rs, struct ea_str category, struct ea_str control, struct tally *ret)
+static void tally(const struct ea_ruleset *rs, struct ea_str category, struct ea_str control,
+                  struct tally *ret)
 {
     memset(ret, 0, sizeof(*ret));
     for (unsigned i = 0; i < rs->catalogue.n_requirements; i++) {
         const struct ea_requirement *q = &rs->catalogue.requirements[i];
 
-        if ((category.n == 0 || ea_str_eq(q->category, category)) && (control.n == 0 || ea_str_eq(q->control, control)))
+        if ((category.n == 0 || ea_str_eq(q->category, category)) &&
+            (control.n == 0 || ea_str_eq(q->control, control)))
             add_requirement(rs, q, ret);
     }
 }
@@ -59,14 +65,16 @@ static const struct ea_val *list_of(const struct ea_ruleset *rs, const char *pat
     return ea_val_is(v, EA_V_LIST) ? v : &none;
 }
 
-static void add_checks(struct ea_buf *b, const struct ea_ruleset *rs, struct ea_str requirement, const char *quote, const char *sep)
+static void add_checks(struct ea_buf *b, const struct ea_ruleset *rs, struct ea_str requirement,
+                       const char *quote, const char *sep)
 {
     bool first = true;
 
     for (unsigned i = 0; i < rs->n_controls; i++)
         for (unsigned k = 0; k < rs->controls[i].n_requirements; k++)
             if (ea_str_eq(rs->controls[i].requirements[k], requirement)) {
-                ea_buf_addf(b, "%s%s%.*s%s", first ? "" : sep, quote, EA_STRF(rs->controls[i].id), quote);
+                ea_buf_addf(b, "%s%s%.*s%s", first ? "" : sep, quote, EA_STRF(rs->controls[i].id),
+                            quote);
                 first = false;
             }
 }
@@ -78,17 +86,20 @@ static void rows(struct ea_buf *b, const struct ea_ruleset *rs, bool md)
     const struct ea_val *cats = list_of(rs, "spec.categories");
     struct tally t;
 
-    ea_buf_addz(b, md ? "| category | requirements | with checks | direct | supporting | weak |\n|---|---|---|---|---|---|\n"
+    ea_buf_addz(b, md ? "| category | requirements | with checks | direct | supporting | weak "
+                        "|\n|---|---|---|---|---|---|\n"
                       : "category  requirements  with checks  direct  supporting  weak\n");
     for (size_t i = 0; i <= cats->n; i++) {
         struct ea_str id = i < cats->n ? ea_val_get_str(ea_val_at(cats, i), "id") : EA_STR("");
 
         tally(rs, id, EA_STR(""), &t);
-        ea_buf_addf(b, md ? "| %.*s | %u | %u | %u | %u | %u |\n" : "%-8.*s  %12u  %11u  %6u  %10u  %4u\n",
-                    EA_STRF(id.n ? id : EA_STR("all")), t.requirements, t.covered, t.by_fit[EA_FIT_DIRECT], t.by_fit[EA_FIT_SUPPORTING],
-                    t.by_fit[EA_FIT_WEAK]);
+        ea_buf_addf(
+            b, md ? "| %.*s | %u | %u | %u | %u | %u |\n" : "%-8.*s  %12u  %11u  %6u  %10u  %4u\n",
+            EA_STRF(id.n ? id : EA_STR("all")), t.requirements, t.covered, t.by_fit[EA_FIT_DIRECT],
+            t.by_fit[EA_FIT_SUPPORTING], t.by_fit[EA_FIT_WEAK]);
     }
-    ea_buf_addz(b, md ? "\n| requirement | level | automated | checks |\n|---|---|---|---|\n" : "\nrequirement  level        checks\n");
+    ea_buf_addz(b, md ? "\n| requirement | level | automated | checks |\n|---|---|---|---|\n"
+                      : "\nrequirement  level        checks\n");
     for (unsigned i = 0; i < rs->catalogue.n_requirements; i++) {
         const struct ea_requirement *q = &rs->catalogue.requirements[i];
         unsigned by_fit[EA_FIT_COUNT];
@@ -96,7 +107,8 @@ static void rows(struct ea_buf *b, const struct ea_ruleset *rs, bool md)
         if (checks_of(rs, q->id, by_fit) == 0)
             continue;
         if (md)
-            ea_buf_addf(b, "| %.*s | %s | %s | ", EA_STRF(q->id), ea_level_names[q->level], q->automated ? "yes" : "");
+            ea_buf_addf(b, "| %.*s | %s | %s | ", EA_STRF(q->id), ea_level_names[q->level],
+                        q->automated ? "yes" : "");
         else
             ea_buf_addf(b, "%-11.*s  %-11s  ", EA_STRF(q->id), ea_level_names[q->level]);
         add_checks(b, rs, q->id, "", ", ");
@@ -110,8 +122,9 @@ static void not_configured(struct ea_buf *b, const struct ea_ruleset *rs, bool m
         const struct ea_control *c = &rs->controls[i];
 
         if (c->missing_param)
-            ea_buf_addf(b, "%snot configured: %.*s needs a param (see 'eucs-agent controls show %.*s')\n", md ? "\n" : "", EA_STRF(c->id),
-                        EA_STRF(c->id));
+            ea_buf_addf(
+                b, "%snot configured: %.*s needs a param (see 'eucs-agent controls show %.*s')\n",
+                md ? "\n" : "", EA_STRF(c->id), EA_STRF(c->id));
         if (c->compile_error)
             ea_buf_addf(b, "%sdoes not compile: %s\n", md ? "\n" : "", c->compile_error);
     }
@@ -121,11 +134,15 @@ static void not_configured(struct ea_buf *b, const struct ea_ruleset *rs, bool m
 
 static void json_tally(struct ea_buf *b, const struct tally *t)
 {
-    ea_buf_addf(b, "\"requirements\":%u,\"covered\":%u,\"checks\":%u,\"direct\":%u,\"supporting\":%u,\"weak\":%u", t->requirements, t->covered,
-                t->checks, t->by_fit[EA_FIT_DIRECT], t->by_fit[EA_FIT_SUPPORTING], t->by_fit[EA_FIT_WEAK]);
+    ea_buf_addf(b,
+                "\"requirements\":%u,\"covered\":%u,\"checks\":%u,\"direct\":%u,\"supporting\":%u,"
+                "\"weak\":%u",
+                t->requirements, t->covered, t->checks, t->by_fit[EA_FIT_DIRECT],
+                t->by_fit[EA_FIT_SUPPORTING], t->by_fit[EA_FIT_WEAK]);
 }
 
-static void json_tallies(struct ea_buf *b, const struct ea_ruleset *rs, const char *path, bool categories)
+static void json_tallies(struct ea_buf *b, const struct ea_ruleset *rs, const char *path,
+                         bool categories)
 {
     const struct ea_val *list = list_of(rs, path);
     struct tally t;
@@ -152,10 +169,13 @@ static void json_requirements(struct ea_buf *b, const struct ea_ruleset *rs)
         unsigned by_fit[EA_FIT_COUNT];
 
         (void)checks_of(rs, q->id, by_fit);
-        ea_buf_addf(b, "%s\n{\"id\":\"%.*s\",\"control\":\"%.*s\",\"category\":\"%.*s\",\"level\":\"%s\",\"automatedMonitoring\":%s,", i ? "," : "",
-                    EA_STRF(q->id), EA_STRF(q->control), EA_STRF(q->category), ea_level_names[q->level], q->automated ? "true" : "false");
-        ea_buf_addf(b, "\"direct\":%u,\"supporting\":%u,\"weak\":%u,\"checks\":[", by_fit[EA_FIT_DIRECT], by_fit[EA_FIT_SUPPORTING],
-                    by_fit[EA_FIT_WEAK]);
+        ea_buf_addf(b,
+                    "%s\n{\"id\":\"%.*s\",\"control\":\"%.*s\",\"category\":\"%.*s\",\"level\":\"%"
+                    "s\",\"automatedMonitoring\":%s,",
+                    i ? "," : "", EA_STRF(q->id), EA_STRF(q->control), EA_STRF(q->category),
+                    ea_level_names[q->level], q->automated ? "true" : "false");
+        ea_buf_addf(b, "\"direct\":%u,\"supporting\":%u,\"weak\":%u,\"checks\":[",
+                    by_fit[EA_FIT_DIRECT], by_fit[EA_FIT_SUPPORTING], by_fit[EA_FIT_WEAK]);
         add_checks(b, rs, q->id, "\"", ",");
         ea_buf_addz(b, "]}");
     }
@@ -213,7 +233,13 @@ static int run(const struct ea_args *a)
 }
 
 static const struct ea_opt options[] = {
-    {.name = "format", .letter = 'o', .kind = EA_OPT_VALUE, .arg = "FORMAT", .dflt = "table", .choices = "table|json|markdown", .help = "what to print"},
+    {.name = "format",
+     .letter = 'o',
+     .kind = EA_OPT_VALUE,
+     .arg = "FORMAT",
+     .dflt = "table",
+     .choices = "table|json|markdown",
+     .help = "what to print"},
     EA_RULES_OPTIONS,
     {.name = NULL},
 };
@@ -221,7 +247,8 @@ static const struct ea_opt options[] = {
 const struct ea_cmd ea_cmd_controls_coverage = {
     .name = "controls coverage",
     .summary = "which requirements have checks, and how well they fit",
-    .text = "A check is technical evidence for a requirement, direct, supporting or weak; a requirement with checks is not thereby met.\n\n"
+    .text = "A check is technical evidence for a requirement, direct, supporting or weak; a "
+            "requirement with checks is not thereby met.\n\n"
             "Example: eucs-agent controls coverage -o markdown",
     .options = options,
     .run = run,

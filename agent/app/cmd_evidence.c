@@ -25,10 +25,13 @@ static int run_verify(const struct ea_args *a)
     }
     if (!r.holds)
         (void)printf("BROKEN: %s\n", r.where);
-    (void)printf("%s: %llu epoch%s, %llu records, %llu covered by a signed checkpoint, %llu after the last checkpoint (chained, not yet "
+    (void)printf("%s: %llu epoch%s, %llu records, %llu covered by a signed checkpoint, %llu after "
+                 "the last checkpoint (chained, not yet "
                  "signed), %llu absent\n",
-                 r.holds ? "holds" : "broken", (unsigned long long)r.epochs, r.epochs == 1 ? "" : "s", (unsigned long long)r.records,
-                 (unsigned long long)r.signed_records, (unsigned long long)r.unsigned_tail, (unsigned long long)r.absent);
+                 r.holds ? "holds" : "broken", (unsigned long long)r.epochs,
+                 r.epochs == 1 ? "" : "s", (unsigned long long)r.records,
+                 (unsigned long long)r.signed_records, (unsigned long long)r.unsigned_tail,
+                 (unsigned long long)r.absent);
     return fflush(stdout) ? 2 : r.holds ? 0 : 1;
 }
 
@@ -41,7 +44,8 @@ const struct ea_cmd ea_cmd_evidence_verify = {
     .name = "evidence verify",
     .summary = "check chain, tree and signatures of a log or an export",
     .usage = "PATH",
-    .text = "PATH is an export folder, one epoch's folder in it, or a log's own folder. Nothing but the files is needed.\n\n"
+    .text = "PATH is an export folder, one epoch's folder in it, or a log's own folder. Nothing "
+            "but the files is needed.\n\n"
             "Exit status: 0 holds, 1 broken (says where), 2 unreadable.\n\n"
             "Example: eucs-agent evidence verify /var/lib/eucs-agent",
     .options = verify_options,
@@ -50,8 +54,10 @@ const struct ea_cmd ea_cmd_evidence_verify = {
     .run = run_verify,
 };
 
-/* The log's folder: --log, else that of the configuration, else the default of the configuration. */
-static int log_dir(const struct ea_args *a, struct ea_config **ret_config, const char **ret, struct ea_err *err)
+/* The log's folder: --log, else that of the configuration, else the default of the configuration.
+ */
+static int log_dir(const struct ea_args *a, struct ea_config **ret_config, const char **ret,
+                   struct ea_err *err)
 {
     int r;
 
@@ -82,23 +88,34 @@ static int run_export(const struct ea_args *a)
     if (r < 0)
         (void)fprintf(stderr, "eucs-agent evidence export: %s\n", ea_err_text(&err));
     else
-        (void)printf("exported %s to %s; check it with: eucs-agent evidence verify %s\n", dir, out, out);
+        (void)printf("exported %s to %s; check it with: eucs-agent evidence verify %s\n", dir, out,
+                     out);
     if (config)
         ea_config_free(config);
     return r < 0 || fflush(stdout) ? 2 : 0;
 }
 
 static const struct ea_opt export_options[] = {
-    {.name = "out", .kind = EA_OPT_VALUE, .arg = "DIR", .help = "folder to write, one folder in it per epoch"},
-    {.name = "log", .kind = EA_OPT_VALUE, .arg = "DIR", .help = "folder of the log; not given: that of the configuration"},
-    {.name = "config", .kind = EA_OPT_VALUE, .arg = "FILE", .help = "agent configuration that names the log"},
+    {.name = "out",
+     .kind = EA_OPT_VALUE,
+     .arg = "DIR",
+     .help = "folder to write, one folder in it per epoch"},
+    {.name = "log",
+     .kind = EA_OPT_VALUE,
+     .arg = "DIR",
+     .help = "folder of the log; not given: that of the configuration"},
+    {.name = "config",
+     .kind = EA_OPT_VALUE,
+     .arg = "FILE",
+     .help = "agent configuration that names the log"},
     {.name = NULL},
 };
 
 const struct ea_cmd ea_cmd_evidence_export = {
     .name = "evidence export",
     .summary = "write a log as folders that anyone can verify",
-    .text = "Writes one folder per epoch: log.ndjson (one canonical record a line), checkpoint, key.pem.\n\n"
+    .text = "Writes one folder per epoch: log.ndjson (one canonical record a line), checkpoint, "
+            "key.pem.\n\n"
             "Example: eucs-agent evidence export --out ./evidence --log /var/lib/eucs-agent",
     .options = export_options,
     .run = run_export,

@@ -1,4 +1,5 @@
-/* app/cmd_review.c - `review`: an AdmissionReview on stdin, the webhook's answer on stdout, by the webhook's own code. */
+/* app/cmd_review.c - `review`: an AdmissionReview on stdin, the webhook's answer on stdout, by the
+ * webhook's own code. */
 #include <limits.h>
 #include <stdio.h>
 
@@ -15,7 +16,8 @@ static void on_error(void *arg, struct ea_str file, unsigned line, const char *t
 }
 
 /* Objects that stand for the cluster: namespaces and whatever controls join with. */
-static void read_objects(const struct ea_args *a, const struct ea_ruleset *rs, struct ea_scan_input *in, struct ea_scan_index *index)
+static void read_objects(const struct ea_args *a, const struct ea_ruleset *rs,
+                         struct ea_scan_input *in, struct ea_scan_index *index)
 {
     size_t n;
     const char *const *paths = ea_opt_list(a, "objects", &n);
@@ -27,25 +29,29 @@ static void read_objects(const struct ea_args *a, const struct ea_ruleset *rs, s
     ea_scan_index_init(index, rs, in, ea_opt_has(a, "complete"));
 }
 
-static int make_env(const struct ea_args *a, const struct ea_rules *rules, struct ea_review_env *env, struct ea_err *err)
+static int make_env(const struct ea_args *a, const struct ea_rules *rules,
+                    struct ea_review_env *env, struct ea_err *err)
 {
     const struct ea_config *c = rules->config;
     const char *level = c && !ea_opt_has(a, "level") ? c->level : ea_opt_get(a, "level");
-    const char *enforcement = c && !ea_opt_has(a, "enforcement") ? c->enforcement : ea_opt_get(a, "enforcement");
+    const char *enforcement =
+        c && !ea_opt_has(a, "enforcement") ? c->enforcement : ea_opt_get(a, "enforcement");
     const char *at = ea_opt_get(a, "at");
 
-    *env = (struct ea_review_env){.rules = rules->set,
-                                  .exemptions = rules->exemptions,
-                                  .enforcement = (enum ea_action)ea_action_parse(ea_str(enforcement)),
-                                  .floor = (enum ea_level)ea_level_parse(ea_str(level)),
-                                  .existing_deny = c && strcmp(c->existing_workloads, "deny") == 0,
-                                  .now = ea_wall_now()};
+    *env =
+        (struct ea_review_env){.rules = rules->set,
+                               .exemptions = rules->exemptions,
+                               .enforcement = (enum ea_action)ea_action_parse(ea_str(enforcement)),
+                               .floor = (enum ea_level)ea_level_parse(ea_str(level)),
+                               .existing_deny = c && strcmp(c->existing_workloads, "deny") == 0,
+                               .now = ea_wall_now()};
     if (at && ea_rfc3339_parse(ea_str(at), &env->now) < 0)
         return ea_fail(err, -EINVAL, "--at %s is no RFC 3339 time (2026-01-31T12:00:00Z)", at);
     return 0;
 }
 
-static int answer(const struct ea_args *a, struct ea_review_env *env, struct ea_arena *arena, struct ea_err *err)
+static int answer(const struct ea_args *a, struct ea_review_env *env, struct ea_arena *arena,
+                  struct ea_err *err)
 {
     size_t words;
     const char *const *paths = ea_args_words(a, &words);
@@ -88,7 +94,8 @@ static int run(const struct ea_args *a)
         read_objects(a, rules.set, &in, &index);
         env.lookup = in.n ? &index.lookup : NULL;
         ea_arena_init(&arena, EA_ARENA_REVIEW, 0);
-        r = in.n_errors ? ea_fail(&err, -EINVAL, "--objects could not be read") : answer(a, &env, &arena, &err);
+        r = in.n_errors ? ea_fail(&err, -EINVAL, "--objects could not be read")
+                        : answer(a, &env, &arena, &err);
         ea_arena_done(&arena);
         ea_scan_index_done(&index);
         ea_scan_input_done(&in);
@@ -103,13 +110,31 @@ said:
 
 static const struct ea_opt options[] = {
     EA_RULES_OPTIONS,
-    {.name = "exemptions", .kind = EA_OPT_VALUE, .arg = "FILE", .help = "file or folder of Exemption documents"},
-    {.name = "level", .kind = EA_OPT_VALUE, .arg = "LEVEL", .dflt = "high", .choices = "basic|substantial|high", .help = "assurance level (floor)"},
-    {.name = "enforcement", .kind = EA_OPT_VALUE, .arg = "ACTION", .dflt = "deny", .choices = "audit|warn|deny",
+    {.name = "exemptions",
+     .kind = EA_OPT_VALUE,
+     .arg = "FILE",
+     .help = "file or folder of Exemption documents"},
+    {.name = "level",
+     .kind = EA_OPT_VALUE,
+     .arg = "LEVEL",
+     .dflt = "high",
+     .choices = "basic|substantial|high",
+     .help = "assurance level (floor)"},
+    {.name = "enforcement",
+     .kind = EA_OPT_VALUE,
+     .arg = "ACTION",
+     .dflt = "deny",
+     .choices = "audit|warn|deny",
      .help = "the strongest thing a verdict may do"},
-    {.name = "objects", .kind = EA_OPT_LIST, .arg = "PATH", .help = "manifests that stand for the cluster (namespaces, joined objects)"},
+    {.name = "objects",
+     .kind = EA_OPT_LIST,
+     .arg = "PATH",
+     .help = "manifests that stand for the cluster (namespaces, joined objects)"},
     {.name = "complete", .kind = EA_OPT_FLAG, .help = "--objects is the whole cluster"},
-    {.name = "at", .kind = EA_OPT_VALUE, .arg = "TIME", .help = "judge as of this RFC 3339 time; not given: now"},
+    {.name = "at",
+     .kind = EA_OPT_VALUE,
+     .arg = "TIME",
+     .help = "judge as of this RFC 3339 time; not given: now"},
     {.name = "exit-code", .kind = EA_OPT_FLAG, .help = "exit 1 when the request is denied"},
     {.name = NULL},
 };
@@ -118,7 +143,8 @@ const struct ea_cmd ea_cmd_review = {
     .name = "review",
     .summary = "answer one AdmissionReview as the webhook would",
     .usage = "[FILE]",
-    .text = "Reads an AdmissionReview (admission.k8s.io/v1) from FILE or stdin and prints the answer. No evidence is written, so the answer\n"
+    .text = "Reads an AdmissionReview (admission.k8s.io/v1) from FILE or stdin and prints the "
+            "answer. No evidence is written, so the answer\n"
             "has no evidence position.\n\n"
             "Exit status: 0 answered, 1 denied with --exit-code, 2 usage or no readable review.\n\n"
             "Example: eucs-agent review --objects namespaces.yaml < review.json",

@@ -1,4 +1,5 @@
-/* app/cmd_scan.c - judges manifests offline: read everything, then one object at a time through the evaluator that the webhook uses. */
+/* app/cmd_scan.c - judges manifests offline: read everything, then one object at a time through the
+ * evaluator that the webhook uses. */
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -11,7 +12,8 @@
 #include "base/fd.h"
 #include "base/limits.h"
 
-#define PROGRESS_US 2000000u /* silence after which progress is shown, and between two lines of it */
+#define PROGRESS_US                                                                                \
+    2000000u /* silence after which progress is shown, and between two lines of it */
 
 struct scan {
     struct ea_rules rules;
@@ -53,7 +55,9 @@ static void on_error(void *arg, struct ea_str file, unsigned line, const char *t
 static void on_warning(void *arg, struct ea_str file, unsigned line, const char *text)
 {
     (void)arg;
-    EA_AUTO_FREE char *full = ea_xasprintf("warning: %s", strncmp(text, "line ", 5) == 0 && strchr(text, ':') ? strchr(text, ':') + 2 : text);
+    EA_AUTO_FREE char *full = ea_xasprintf(
+        "warning: %s",
+        strncmp(text, "line ", 5) == 0 && strchr(text, ':') ? strchr(text, ':') + 2 : text);
 
     say_at(file, line, full);
 }
@@ -92,11 +96,13 @@ static void count(struct scan *s, const struct ea_findings *f)
         if (x->result == EA_FAIL)
             s->counted += !x->exemption && (int)x->action >= s->fail_on;
         else if (x->result == EA_UNKNOWN)
-            s->counted += s->fail_on_unknown || (s->fail_on < EA_ACTION_COUNT && ea_finding_denies(x, EA_DENY));
+            s->counted += s->fail_on_unknown ||
+                          (s->fail_on < EA_ACTION_COUNT && ea_finding_denies(x, EA_DENY));
     }
 }
 
-static int judge_all(struct scan *s, const struct ea_judge_opts *opts, struct ea_scan_index *index, struct ea_err *err)
+static int judge_all(struct scan *s, const struct ea_judge_opts *opts, struct ea_scan_index *index,
+                     struct ea_err *err)
 {
     struct ea_judge_opts o = *opts;
     struct ea_arena a;
@@ -111,8 +117,10 @@ static int judge_all(struct scan *s, const struct ea_judge_opts *opts, struct ea
         struct ea_err e = {0};
 
         ea_arena_reset(&a);
-        if (ea_scan_subject(index, obj, &a, &subject) < 0 || ea_judge(s->rules.set, &subject, &o, &a, &f, &e) < 0) {
-            on_error(s, obj->src.file, obj->src.line, e.code ? e.text : "the object is too large to be judged");
+        if (ea_scan_subject(index, obj, &a, &subject) < 0 ||
+            ea_judge(s->rules.set, &subject, &o, &a, &f, &e) < 0) {
+            on_error(s, obj->src.file, obj->src.line,
+                     e.code ? e.text : "the object is too large to be judged");
             s->in.n_errors++;
             continue;
         }
@@ -121,7 +129,8 @@ static int judge_all(struct scan *s, const struct ea_judge_opts *opts, struct ea
         count(s, &f);
         ea_scan_report_object(&s->report, &subject, &obj->src, &f);
         if (s->report.write_error) {
-            r = ea_fail(err, s->report.write_error, "writing to stdout: %s", strerror(-s->report.write_error));
+            r = ea_fail(err, s->report.write_error, "writing to stdout: %s",
+                        strerror(-s->report.write_error));
             break;
         }
         if ((i & 255) == 255)
@@ -136,18 +145,20 @@ static void tell_not_judged(const struct scan *s)
     for (size_t i = 0; i < s->report.n_nj; i++) {
         const struct ea_not_judged *n = &s->report.nj[i];
 
-        (void)fprintf(stderr, "not judged: %.*s, %.*s (%u document%s)\n", EA_STRF(n->api_version), EA_STRF(n->kind), n->n,
-                      n->n == 1 ? "" : "s");
+        (void)fprintf(stderr, "not judged: %.*s, %.*s (%u document%s)\n", EA_STRF(n->api_version),
+                      EA_STRF(n->kind), n->n, n->n == 1 ? "" : "s");
     }
     if (s->in.n_foreign)
-        (void)fprintf(stderr, "not judged: %zu document%s without apiVersion and kind\n", s->in.n_foreign, s->in.n_foreign == 1 ? "" : "s");
+        (void)fprintf(stderr, "not judged: %zu document%s without apiVersion and kind\n",
+                      s->in.n_foreign, s->in.n_foreign == 1 ? "" : "s");
 }
 
 /* ---- options ---- */
 
 static const struct ea_scan_format *format_of(const char *name)
 {
-    static const struct ea_scan_format *const all[] = {&ea_scan_table, &ea_scan_json, &ea_scan_jsonl, &ea_scan_sarif, &ea_scan_junit};
+    static const struct ea_scan_format *const all[] = {
+        &ea_scan_table, &ea_scan_json, &ea_scan_jsonl, &ea_scan_sarif, &ea_scan_junit};
 
     for (size_t i = 0; i < EA_COUNT(all); i++)
         if (strcmp(all[i]->name, name) == 0)
@@ -156,20 +167,49 @@ static const struct ea_scan_format *format_of(const char *name)
 }
 
 static const struct ea_opt options[] = {
-    {.name = "format", .letter = 'o', .kind = EA_OPT_VALUE, .arg = "FORMAT", .dflt = "table", .choices = "table|json|jsonl|sarif|junit",
+    {.name = "format",
+     .letter = 'o',
+     .kind = EA_OPT_VALUE,
+     .arg = "FORMAT",
+     .dflt = "table",
+     .choices = "table|json|jsonl|sarif|junit",
      .help = "what to print on stdout"},
-    {.name = "level", .kind = EA_OPT_VALUE, .arg = "LEVEL", .dflt = "high", .choices = "basic|substantial|high",
+    {.name = "level",
+     .kind = EA_OPT_VALUE,
+     .arg = "LEVEL",
+     .dflt = "high",
+     .choices = "basic|substantial|high",
      .help = "assurance level; controls above it are left out"},
-    {.name = "reference", .kind = EA_OPT_LIST, .arg = "FRAMEWORK[:PART]",
-     .help = "only controls that reference it (pss:restricted, cis:5.2.2, eucs:OPS-21); the level does not filter then"},
-    {.name = "control", .kind = EA_OPT_LIST, .arg = "ID", .help = "only these controls; the level does not filter then"},
+    {.name = "reference",
+     .kind = EA_OPT_LIST,
+     .arg = "FRAMEWORK[:PART]",
+     .help = "only controls that reference it (pss:restricted, cis:5.2.2, eucs:OPS-21); the level "
+             "does not filter then"},
+    {.name = "control",
+     .kind = EA_OPT_LIST,
+     .arg = "ID",
+     .help = "only these controls; the level does not filter then"},
     EA_RULES_OPTIONS,
-    {.name = "exemptions", .kind = EA_OPT_VALUE, .arg = "FILE", .help = "file or folder of Exemption documents"},
-    {.name = "fail-on", .kind = EA_OPT_VALUE, .arg = "ACTION", .dflt = "deny", .choices = "deny|warn|audit|never",
+    {.name = "exemptions",
+     .kind = EA_OPT_VALUE,
+     .arg = "FILE",
+     .help = "file or folder of Exemption documents"},
+    {.name = "fail-on",
+     .kind = EA_OPT_VALUE,
+     .arg = "ACTION",
+     .dflt = "deny",
+     .choices = "deny|warn|audit|never",
      .help = "exit 1 for failures of controls with this action or a stronger one"},
-    {.name = "fail-on-unknown", .kind = EA_OPT_FLAG, .help = "exit 1 also when something could not be judged"},
-    {.name = "complete", .kind = EA_OPT_FLAG, .help = "the input is the whole cluster: what is not in it does not exist"},
-    {.name = "at", .kind = EA_OPT_VALUE, .arg = "TIME", .help = "judge as of this RFC 3339 time (exemptions, ages); not given: now"},
+    {.name = "fail-on-unknown",
+     .kind = EA_OPT_FLAG,
+     .help = "exit 1 also when something could not be judged"},
+    {.name = "complete",
+     .kind = EA_OPT_FLAG,
+     .help = "the input is the whole cluster: what is not in it does not exist"},
+    {.name = "at",
+     .kind = EA_OPT_VALUE,
+     .arg = "TIME",
+     .help = "judge as of this RFC 3339 time (exemptions, ages); not given: now"},
     {.name = NULL},
 };
 
@@ -180,9 +220,11 @@ static int fail_on(const char *s)
     return a < 0 ? EA_ACTION_COUNT : a;
 }
 
-static int configure(struct scan *s, const struct ea_args *a, struct ea_judge_opts *o, struct ea_err *err)
+static int configure(struct scan *s, const struct ea_args *a, struct ea_judge_opts *o,
+                     struct ea_err *err)
 {
-    const char *level = ea_opt_get(a, "level"), *at = ea_opt_get(a, "at"), *exemptions = ea_opt_get(a, "exemptions");
+    const char *level = ea_opt_get(a, "level"), *at = ea_opt_get(a, "at"),
+               *exemptions = ea_opt_get(a, "exemptions");
     int r = ea_rules_open(a, false, &s->rules, err);
 
     if (r < 0)
@@ -267,9 +309,12 @@ const struct ea_cmd ea_cmd_scan = {
     .name = "scan",
     .summary = "judge manifests offline: files, folders, stdin",
     .usage = "PATH… | -",
-    .text = "Reads YAML and JSON (several documents, Lists, folders with *.yaml, *.yml and *.json) and judges every object with the\n"
-            "evaluator, controls, exemptions and clock that the webhook uses. Without a request, controls that judge one are skipped.\n\n"
-            "Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage or unreadable input (everything readable is still\n"
+    .text = "Reads YAML and JSON (several documents, Lists, folders with *.yaml, *.yml and *.json) "
+            "and judges every object with the\n"
+            "evaluator, controls, exemptions and clock that the webhook uses. Without a request, "
+            "controls that judge one are skipped.\n\n"
+            "Exit status: 0 nothing found, 1 findings at or above --fail-on, 2 usage or unreadable "
+            "input (everything readable is still\n"
             "printed).\n\n"
             "Examples:\n"
             "  eucs-agent scan manifests/\n"

@@ -5,7 +5,8 @@
 
 #include "crypto/crypto.h"
 
-/* One digest per file, then the digest of the digests: crypto/ hashes pieces, and this needs no copy of all bytes. */
+/* One digest per file, then the digest of the digests: crypto/ hashes pieces, and this needs no
+ * copy of all bytes. */
 struct digest {
     struct ea_buf sums;
 };

@@ -1,7 +1,8 @@
 /* app/scan_filter.c - selecting controls by id and by what they reference. */
 #include "app/scan_filter.h"
 
-static bool has_requirement(const struct ea_catalogue *cat, const struct ea_control *c, struct ea_str part)
+static bool has_requirement(const struct ea_catalogue *cat, const struct ea_control *c,
+                            struct ea_str part)
 {
     for (unsigned i = 0; i < c->n_requirements; i++) {
         const struct ea_requirement *q = ea_requirement_find(cat, c->requirements[i]);
@@ -14,7 +15,8 @@ static bool has_requirement(const struct ea_catalogue *cat, const struct ea_cont
     return false;
 }
 
-bool ea_control_has_reference(const struct ea_catalogue *cat, const struct ea_control *c, struct ea_str reference)
+bool ea_control_has_reference(const struct ea_catalogue *cat, const struct ea_control *c,
+                              struct ea_str reference)
 {
     struct ea_str part, framework = ea_str_cut(reference, ':', &part);
 
@@ -25,7 +27,8 @@ bool ea_control_has_reference(const struct ea_catalogue *cat, const struct ea_co
             continue;
         if (part.n == 0 || ea_str_eq(c->refs[i].part, part))
             return true;
-        if (ea_str_is(framework, "pss") && ea_str_is(part, "restricted") && ea_str_is(c->refs[i].part, "baseline"))
+        if (ea_str_is(framework, "pss") && ea_str_is(part, "restricted") &&
+            ea_str_is(c->refs[i].part, "baseline"))
             return true;
     }
     return false;
@@ -43,7 +46,8 @@ bool ea_filter_wants(void *filter, const struct ea_control *c)
     return named && referenced;
 }
 
-int ea_filter_init(struct ea_filter *f, const struct ea_args *a, const struct ea_ruleset *rs, struct ea_err *err)
+int ea_filter_init(struct ea_filter *f, const struct ea_args *a, const struct ea_ruleset *rs,
+                   struct ea_err *err)
 {
     memset(f, 0, sizeof(*f));
     f->catalogue = &rs->catalogue;
@@ -51,14 +55,18 @@ int ea_filter_init(struct ea_filter *f, const struct ea_args *a, const struct ea
     f->references = ea_opt_list(a, "reference", &f->n_references);
     for (size_t i = 0; i < f->n_controls; i++)
         if (!ea_control_find(rs, ea_str(f->controls[i])))
-            return ea_fail(err, -EINVAL, "there is no control %s (see 'eucs-agent controls list')", f->controls[i]);
+            return ea_fail(err, -EINVAL, "there is no control %s (see 'eucs-agent controls list')",
+                           f->controls[i]);
     for (size_t i = 0; i < f->n_references; i++) {
         bool any = false;
 
         for (unsigned k = 0; k < rs->n_controls && !any; k++)
-            any = ea_control_has_reference(&rs->catalogue, &rs->controls[k], ea_str(f->references[i]));
+            any = ea_control_has_reference(&rs->catalogue, &rs->controls[k],
+                                           ea_str(f->references[i]));
         if (!any)
-            return ea_fail(err, -EINVAL, "no control references %s (FRAMEWORK[:PART], for example pss:restricted or cis:5.2.2)",
+            return ea_fail(err, -EINVAL,
+                           "no control references %s (FRAMEWORK[:PART], for example pss:restricted "
+                           "or cis:5.2.2)",
                            f->references[i]);
     }
     return 0;

@@ -17,11 +17,13 @@ struct ea_filter {
 };
 
 /* 0, -EINVAL: a control that does not exist, a reference that no control has. */
-EA_MUST_CHECK int ea_filter_init(struct ea_filter *f, const struct ea_args *a, const struct ea_ruleset *rs, struct ea_err *err);
+EA_MUST_CHECK int ea_filter_init(struct ea_filter *f, const struct ea_args *a,
+                                 const struct ea_ruleset *rs, struct ea_err *err);
 /* As ea_judge_opts.wanted. */
 bool ea_filter_wants(void *filter, const struct ea_control *c);
-/* Does the control carry FRAMEWORK[:PART]? pss:restricted takes baseline in, as the standard does; eucs:PART is a requirement, a
- * control of the scheme or a category. */
-bool ea_control_has_reference(const struct ea_catalogue *cat, const struct ea_control *c, struct ea_str reference);
+/* Does the control carry FRAMEWORK[:PART]? pss:restricted takes baseline in, as the standard does;
+ * eucs:PART is a requirement, a control of the scheme or a category. */
+bool ea_control_has_reference(const struct ea_catalogue *cat, const struct ea_control *c,
+                              struct ea_str reference);
 
 #endif

@@ -1,4 +1,5 @@
-/* app/scan_index.c - names over the whole input of a scan: resources of kinds, namespaces, joins. */
+/* app/scan_index.c - names over the whole input of a scan: resources of kinds, namespaces, joins.
+ */
 #include <stdio.h>
 
 #include "app/scan_input.h"
@@ -13,8 +14,8 @@ static const struct ea_val *lookup_namespace(void *arg, struct ea_arena *a, stru
     return ea_map_find(&x->namespaces, name);
 }
 
-static int lookup_list(void *arg, struct ea_arena *a, struct ea_str api_version, struct ea_str kind, struct ea_str ns, size_t cap,
-                       struct ea_val *ret, bool *ret_complete)
+static int lookup_list(void *arg, struct ea_arena *a, struct ea_str api_version, struct ea_str kind,
+                       struct ea_str ns, size_t cap, struct ea_val *ret, bool *ret_complete)
 {
     const struct ea_scan_index *x = arg;
     struct ea_listb b;
@@ -58,7 +59,8 @@ static void index_crd(struct ea_scan_index *x, const struct ea_val *crd)
         ea_map_put(&x->crds, key, g);
 }
 
-void ea_scan_index_init(struct ea_scan_index *x, const struct ea_ruleset *rs, const struct ea_scan_input *in, bool complete)
+void ea_scan_index_init(struct ea_scan_index *x, const struct ea_ruleset *rs,
+                        const struct ea_scan_input *in, bool complete)
 {
     memset(x, 0, sizeof(*x));
     x->rs = rs;
@@ -89,7 +91,8 @@ void ea_scan_index_done(struct ea_scan_index *x)
     ea_arena_done(&x->arena);
 }
 
-/* The plural that almost every custom resource has; only rules with wildcards can match it anyway. */
+/* The plural that almost every custom resource has; only rules with wildcards can match it anyway.
+ */
 static struct ea_str plural(struct ea_arena *a, struct ea_str kind)
 {
     char *p = ea_arena_alloc(a, kind.n + 4);
@@ -111,7 +114,8 @@ static struct ea_str plural(struct ea_arena *a, struct ea_str kind)
     return ea_strn(p, n + 1);
 }
 
-static void resolve(const struct ea_scan_index *x, const struct ea_scan_object *o, struct ea_arena *a, struct ea_gvr *ret)
+static void resolve(const struct ea_scan_index *x, const struct ea_scan_object *o,
+                    struct ea_arena *a, struct ea_gvr *ret)
 {
     struct ea_str group, version;
     const struct ea_gvr *crd;
@@ -136,7 +140,8 @@ static void resolve(const struct ea_scan_index *x, const struct ea_scan_object *
                            .namespaced = true};
 }
 
-int ea_scan_subject(const struct ea_scan_index *x, const struct ea_scan_object *o, struct ea_arena *a, struct ea_subject *ret)
+int ea_scan_subject(const struct ea_scan_index *x, const struct ea_scan_object *o,
+                    struct ea_arena *a, struct ea_subject *ret)
 {
     const struct ea_val *meta = ea_val_getz(&o->object, "metadata");
     struct ea_gvr ignored;
@@ -151,7 +156,8 @@ int ea_scan_subject(const struct ea_scan_index *x, const struct ea_scan_object *
         if (ret->namespace_.n == 0)
             ret->namespace_ = EA_STR("default");
     }
-    /* An item of a typed list (PodList) says neither apiVersion nor kind; the API server shows both. */
+    /* An item of a typed list (PodList) says neither apiVersion nor kind; the API server shows
+     * both. */
     if (!ea_val_getz(&object, "kind") || !ea_val_getz(&object, "apiVersion")) {
         struct ea_mapb b;
 
@@ -168,6 +174,6 @@ int ea_scan_subject(const struct ea_scan_index *x, const struct ea_scan_object *
             return -E2BIG;
         object = ea_mapb_end(&b);
     }
-    return ea_manifest_complete(a, &ret->gvr, ea_builtin_kind(o->api_version, o->kind, &ignored), ret->namespace_, &object,
-                                &ret->object);
+    return ea_manifest_complete(a, &ret->gvr, ea_builtin_kind(o->api_version, o->kind, &ignored),
+                                ret->namespace_, &object, &ret->object);
 }

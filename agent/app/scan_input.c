@@ -1,4 +1,5 @@
-/* app/scan_input.c - reads manifests: YAML streams, JSON streams, lists; one flat list of objects with file, document and line. */
+/* app/scan_input.c - reads manifests: YAML streams, JSON streams, lists; one flat list of objects
+ * with file, document and line. */
 #include "app/scan_input.h"
 
 #include <dirent.h>
@@ -79,7 +80,8 @@ static void push(struct ea_scan_input *in, const struct ea_scan_object *o)
 
 /* ---- one document ---- */
 
-/* Where a node stands: from YAML's side table, or from the position of its first key in the JSON text. */
+/* Where a node stands: from YAML's side table, or from the position of its first key in the JSON
+ * text. */
 struct place {
     const struct ea_yaml_doc *yaml;
     struct ea_str text;
@@ -127,7 +129,8 @@ static bool is_list(const struct ea_val *v, struct ea_str kind)
     return ea_str_ends(kind, EA_STR("List")) && ea_val_is(ea_val_getz(v, "items"), EA_V_LIST);
 }
 
-static void add_object(struct document *d, const struct ea_val *v, struct ea_str api, struct ea_str kind, unsigned depth)
+static void add_object(struct document *d, const struct ea_val *v, struct ea_str api,
+                       struct ea_str kind, unsigned depth)
 {
     struct ea_str own_api = ea_val_get_str(v, "apiVersion"), own_kind = ea_val_get_str(v, "kind");
     struct ea_scan_object o = {.object = *v, .src = d->src};
@@ -138,7 +141,8 @@ static void add_object(struct document *d, const struct ea_val *v, struct ea_str
     if (v->type != EA_V_MAP || o.api_version.n == 0 || o.kind.n == 0) {
         if (d->named || d->src.has_item)
             error_at(d->in, d->src.file, d->src.line,
-                     v->type == EA_V_MAP ? "no Kubernetes object: apiVersion or kind is missing" : "no Kubernetes object: not a map");
+                     v->type == EA_V_MAP ? "no Kubernetes object: apiVersion or kind is missing"
+                                         : "no Kubernetes object: not a map");
         else
             d->in->n_foreign++;
         return;
@@ -168,10 +172,13 @@ static void add_object(struct document *d, const struct ea_val *v, struct ea_str
     push(d->in, &o);
 }
 
-static void add_document(struct ea_scan_input *in, struct ea_str file, unsigned index, unsigned line, struct place *p, bool named,
-                         const struct ea_val *root)
+static void add_document(struct ea_scan_input *in, struct ea_str file, unsigned index,
+                         unsigned line, struct place *p, bool named, const struct ea_val *root)
 {
-    struct document d = {.in = in, .src = {.file = file, .document = index, .line = line}, .place = p, .named = named};
+    struct document d = {.in = in,
+                         .src = {.file = file, .document = index, .line = line},
+                         .place = p,
+                         .named = named};
 
     if (root->type != EA_V_NULL)
         add_object(&d, root, EA_STR_NULL, EA_STR_NULL, 0);
@@ -180,7 +187,8 @@ static void add_document(struct ea_scan_input *in, struct ea_str file, unsigned 
 /* ---- one stream ---- */
 
 /* json: what our JSON parser said about the same text before, or NULL. */
-static void read_yaml(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named, const struct ea_err *json)
+static void read_yaml(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named,
+                      const struct ea_err *json)
 {
     struct ea_arena *a = arena_for(in);
     struct ea_yaml_stream s = {0};
@@ -210,7 +218,8 @@ struct json_value {
 };
 
 /* All values of a JSON stream. 0, -EINVAL, -E2BIG; *ret is heap memory either way. */
-static int parse_json(struct ea_arena *a, struct ea_str text, struct json_value **ret, size_t *ret_n, struct ea_err *err)
+static int parse_json(struct ea_arena *a, struct ea_str text, struct json_value **ret,
+                      size_t *ret_n, struct ea_err *err)
 {
     size_t at = 0, size = 0;
     unsigned line = 1;
@@ -224,12 +233,14 @@ static int parse_json(struct ea_arena *a, struct ea_str text, struct json_value 
         if (at == text.n)
             return 0;
         if (*ret_n == EA_MAX_DOCUMENTS)
-            return ea_fail(err, -E2BIG, "line %u: more than %u JSON values", line, EA_MAX_DOCUMENTS);
+            return ea_fail(err, -E2BIG, "line %u: more than %u JSON values", line,
+                           EA_MAX_DOCUMENTS);
         if (*ret_n == size) {
             size = size ? size * 2 : 16;
             *ret = ea_xrealloc(*ret, size * sizeof(**ret));
         }
-        r = ea_json_parse(a, ea_strn(text.p + at, text.n - at), NULL, &(*ret)[*ret_n].root, &used, err);
+        r = ea_json_parse(a, ea_strn(text.p + at, text.n - at), NULL, &(*ret)[*ret_n].root, &used,
+                          err);
         if (r < 0)
             return r;
         (*ret)[(*ret_n)++].line = line;
@@ -239,8 +250,10 @@ static int parse_json(struct ea_arena *a, struct ea_str text, struct json_value 
     }
 }
 
-/* kubectl takes several JSON values one after the other. Negative: not JSON as we read it, and nothing was added. */
-static int read_json(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named, struct ea_err *err)
+/* kubectl takes several JSON values one after the other. Negative: not JSON as we read it, and
+ * nothing was added. */
+static int read_json(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named,
+                     struct ea_err *err)
 {
     struct place p = {.text = text, .line = 1};
     EA_AUTO_FREE struct json_value *v = NULL;
@@ -263,7 +276,8 @@ static bool looks_like_json(struct ea_str text)
 }
 
 /* text is heap memory of the input from here on. */
-static void read_text(struct ea_scan_input *in, struct ea_str name, char *text, size_t n, bool named)
+static void read_text(struct ea_scan_input *in, struct ea_str name, char *text, size_t n,
+                      bool named)
 {
     struct ea_str file = ea_arena_str(arena_for(in), name);
     struct ea_err err = {0};
@@ -271,7 +285,8 @@ static void read_text(struct ea_scan_input *in, struct ea_str name, char *text, 
 
     in->n_files++;
     if (looks_like_json(ea_strn(text, n))) {
-        /* What our parser refuses (a repeated key) may still be what the API tools accept: they read JSON as YAML. */
+        /* What our parser refuses (a repeated key) may still be what the API tools accept: they
+         * read JSON as YAML. */
         keep = read_json(in, file, ea_strn(text, n), named, &err) == 0;
         if (!keep)
             read_yaml(in, file, ea_strn(text, n), named, &err);
@@ -291,7 +306,8 @@ static void read_text(struct ea_scan_input *in, struct ea_str name, char *text, 
         in->on_progress(in->arg, in);
 }
 
-void ea_scan_input_bytes(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named)
+void ea_scan_input_bytes(struct ea_scan_input *in, struct ea_str file, struct ea_str text,
+                         bool named)
 {
     read_text(in, file, ea_str_dupz(text), text.n, named);
 }
@@ -315,7 +331,8 @@ static bool wanted_name(const char *name)
 {
     struct ea_str s = ea_str(name);
 
-    return ea_str_ends(s, EA_STR(".yaml")) || ea_str_ends(s, EA_STR(".yml")) || ea_str_ends(s, EA_STR(".json"));
+    return ea_str_ends(s, EA_STR(".yaml")) || ea_str_ends(s, EA_STR(".yml")) ||
+           ea_str_ends(s, EA_STR(".json"));
 }
 
 static void read_folder(struct ea_scan_input *in, const char *path, unsigned depth)
@@ -325,7 +342,8 @@ static void read_folder(struct ea_scan_input *in, const char *path, unsigned dep
     struct stat st;
 
     if (n < 0) {
-        error_at(in, ea_str(path), 0, depth > MAX_FOLDER_DEPTH ? "folders are nested too deep" : strerror(errno));
+        error_at(in, ea_str(path), 0,
+                 depth > MAX_FOLDER_DEPTH ? "folders are nested too deep" : strerror(errno));
         return;
     }
     for (int i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-/* app/scan_input.h - manifests from files, folders and stdin, as a flat list of objects with their sources.
+/* app/scan_input.h - manifests from files, folders and stdin, as a flat list of objects with their
+ * sources.
  *
  * Thread:  [owner].
  * Owns:    every text and tree that it read; freed by ea_scan_input_done.
@@ -38,9 +39,10 @@ struct ea_scan_input {
 void ea_scan_input_init(struct ea_scan_input *in);
 /* "-" is stdin. What cannot be read is told to on_error and counted; the rest is kept. */
 void ea_scan_input_add(struct ea_scan_input *in, const char *path);
-/* One stream of bytes under a name (tests, fuzzing). The text is copied when needed. named: given by name, so that a document
- * that is no Kubernetes object is an error. */
-void ea_scan_input_bytes(struct ea_scan_input *in, struct ea_str file, struct ea_str text, bool named);
+/* One stream of bytes under a name (tests, fuzzing). The text is copied when needed. named: given
+ * by name, so that a document that is no Kubernetes object is an error. */
+void ea_scan_input_bytes(struct ea_scan_input *in, struct ea_str file, struct ea_str text,
+                         bool named);
 void ea_scan_input_done(struct ea_scan_input *in);
 
 /* Names, namespaces and joins over the whole input. */
@@ -50,13 +52,14 @@ struct ea_scan_index {
     struct ea_map namespaces; /* name -> struct ea_val */
     struct ea_map crds;       /* group/kind -> struct ea_gvr */
     struct ea_arena arena;
-    bool complete;            /* the input is the whole cluster */
+    bool complete; /* the input is the whole cluster */
     struct ea_lookup lookup;
 };
-void ea_scan_index_init(struct ea_scan_index *x, const struct ea_ruleset *rs, const struct ea_scan_input *in, bool complete);
+void ea_scan_index_init(struct ea_scan_index *x, const struct ea_ruleset *rs,
+                        const struct ea_scan_input *in, bool complete);
 void ea_scan_index_done(struct ea_scan_index *x);
 /* What is judged for one object of the input; made in the arena. 0 or -E2BIG. */
-EA_MUST_CHECK int ea_scan_subject(const struct ea_scan_index *x, const struct ea_scan_object *o, struct ea_arena *a,
-                                  struct ea_subject *ret);
+EA_MUST_CHECK int ea_scan_subject(const struct ea_scan_index *x, const struct ea_scan_object *o,
+                                  struct ea_arena *a, struct ea_subject *ret);
 
 #endif

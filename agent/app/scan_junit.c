@@ -90,7 +90,8 @@ static void add_outcome(struct ea_junit_suite *u, const struct ea_finding *f)
     ea_buf_done(&text);
 }
 
-static void junit_object(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src, const struct ea_findings *f)
+static void junit_object(struct ea_scan_report *r, const struct ea_subject *s,
+                         const struct ea_source *src, const struct ea_findings *f)
 {
     for (unsigned i = 0; i < f->n; i++) {
         struct ea_junit_suite *u = suite_of(r, f->f[i].control);
@@ -130,7 +131,8 @@ static void junit_end(struct ea_scan_report *r)
         skipped += r->suites[i].skipped;
     }
     ea_buf_addf(b,
-                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"eucs-agent\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" "
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"eucs-agent\" "
+                "tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" "
                 "skipped=\"%zu\" time=\"0\">\n",
                 tests + r->n_problems, failures, errors, skipped);
     for (unsigned i = 0; i < r->n_suites; i++) {
@@ -138,14 +140,18 @@ static void junit_end(struct ea_scan_report *r)
 
         ea_buf_addz(b, "<testsuite name=\"");
         add_xml(b, u->requirement);
-        ea_buf_addf(b, "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"0\" timestamp=\"%s\">\n", u->tests,
-                    u->failures, u->errors, u->skipped, now);
+        ea_buf_addf(b,
+                    "\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" skipped=\"%zu\" time=\"0\" "
+                    "timestamp=\"%s\">\n",
+                    u->tests, u->failures, u->errors, u->skipped, now);
         ea_buf_adds(b, ea_buf_str(&u->cases));
         ea_buf_addz(b, "</testsuite>\n");
         ea_buf_done(&u->cases);
     }
     if (r->n_problems) {
-        ea_buf_addf(b, "<testsuite name=\"input\" tests=\"%zu\" failures=\"0\" errors=\"%zu\" skipped=\"0\" time=\"0\" timestamp=\"%s\">\n",
+        ea_buf_addf(b,
+                    "<testsuite name=\"input\" tests=\"%zu\" failures=\"0\" errors=\"%zu\" "
+                    "skipped=\"0\" time=\"0\" timestamp=\"%s\">\n",
                     r->n_problems, r->n_problems, now);
         for (size_t i = 0; i < r->n_problems; i++) {
             ea_buf_addz(b, "<testcase classname=\"input\" name=\"");
@@ -162,4 +168,5 @@ static void junit_end(struct ea_scan_report *r)
     r->n_suites = 0;
 }
 
-const struct ea_scan_format ea_scan_junit = {.name = "junit", .object = junit_object, .end = junit_end};
+const struct ea_scan_format ea_scan_junit = {
+    .name = "junit", .object = junit_object, .end = junit_end};

@@ -3,10 +3,11 @@
 
 #include "base/clock.h"
 
-#define OUT_CAP (256u << 20)  /* bytes of one object's output at the most */
+#define OUT_CAP (256u << 20)   /* bytes of one object's output at the most */
 #define OUT_FLUSH (256u << 10) /* bytes after which the buffer goes to stdout */
 
-void ea_scan_report_init(struct ea_scan_report *r, const struct ea_scan_format *f, const struct ea_ruleset *rs)
+void ea_scan_report_init(struct ea_scan_report *r, const struct ea_scan_format *f,
+                         const struct ea_ruleset *rs)
 {
     memset(r, 0, sizeof(*r));
     r->format = f;
@@ -40,13 +41,16 @@ static void flush(struct ea_scan_report *r, size_t above)
     ea_buf_clear(&r->out);
 }
 
-void ea_scan_report_problem(struct ea_scan_report *r, struct ea_str file, unsigned line, const char *text)
+void ea_scan_report_problem(struct ea_scan_report *r, struct ea_str file, unsigned line,
+                            const char *text)
 {
     r->problems = ea_xrealloc(r->problems, (r->n_problems + 1) * sizeof(*r->problems));
-    r->problems[r->n_problems++] = (struct ea_scan_problem){ea_str_dupz(file), ea_str_dupz(ea_str(text)), line};
+    r->problems[r->n_problems++] =
+        (struct ea_scan_problem){ea_str_dupz(file), ea_str_dupz(ea_str(text)), line};
 }
 
-void ea_scan_report_not_judged(struct ea_scan_report *r, struct ea_str api_version, struct ea_str kind)
+void ea_scan_report_not_judged(struct ea_scan_report *r, struct ea_str api_version,
+                               struct ea_str kind)
 {
     for (size_t i = 0; i < r->n_nj; i++)
         if (ea_str_eq(r->nj[i].kind, kind) && ea_str_eq(r->nj[i].api_version, api_version)) {
@@ -63,8 +67,8 @@ void ea_scan_report_begin(struct ea_scan_report *r)
         r->format->begin(r);
 }
 
-void ea_scan_report_object(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src,
-                           const struct ea_findings *f)
+void ea_scan_report_object(struct ea_scan_report *r, const struct ea_subject *s,
+                           const struct ea_source *src, const struct ea_findings *f)
 {
     r->objects++;
     r->judged += f->n > 0;
@@ -91,7 +95,8 @@ int ea_scan_report_end(struct ea_scan_report *r)
 
 /* ---- jsonl ---- */
 
-static void jsonl_object(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src, const struct ea_findings *f)
+static void jsonl_object(struct ea_scan_report *r, const struct ea_subject *s,
+                         const struct ea_source *src, const struct ea_findings *f)
 {
     for (unsigned i = 0; i < f->n; i++) {
         if (ea_finding_render(&r->out, &f->f[i], s, src) < 0)
@@ -110,11 +115,14 @@ static void json_begin(struct ea_scan_report *r)
     char now[32];
 
     ea_rfc3339(r->now_us, 0, now);
-    ea_buf_addf(&r->out, "{\"version\":\"%s\",\"time\":\"%s\",\"level\":\"%s\",\"controls\":%u,\"findings\":[", EA_VERSION, now,
-                ea_level_names[r->level], r->rs->n_controls);
+    ea_buf_addf(
+        &r->out,
+        "{\"version\":\"%s\",\"time\":\"%s\",\"level\":\"%s\",\"controls\":%u,\"findings\":[",
+        EA_VERSION, now, ea_level_names[r->level], r->rs->n_controls);
 }
 
-static void json_object(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src, const struct ea_findings *f)
+static void json_object(struct ea_scan_report *r, const struct ea_subject *s,
+                        const struct ea_source *src, const struct ea_findings *f)
 {
     for (unsigned i = 0; i < f->n; i++) {
         ea_buf_addz(&r->out, r->findings++ ? ",\n" : "\n");
@@ -148,13 +156,16 @@ static void json_end(struct ea_scan_report *r)
         ea_buf_addz(b, "}");
     }
     ea_buf_addf(b,
-                "],\"summary\":{\"objects\":%zu,\"pass\":%zu,\"fail\":%zu,\"skip\":%zu,\"unknown\":%zu,\"deny\":%zu,\"warn\":%zu,"
+                "],\"summary\":{\"objects\":%zu,\"pass\":%zu,\"fail\":%zu,\"skip\":%zu,\"unknown\":"
+                "%zu,\"deny\":%zu,\"warn\":%zu,"
                 "\"audit\":%zu,\"exempted\":%zu}}\n",
-                r->objects, r->results[EA_PASS], r->results[EA_FAIL], r->results[EA_SKIP], r->results[EA_UNKNOWN], r->failed[EA_DENY],
-                r->failed[EA_WARN], r->failed[EA_AUDIT], r->exempted);
+                r->objects, r->results[EA_PASS], r->results[EA_FAIL], r->results[EA_SKIP],
+                r->results[EA_UNKNOWN], r->failed[EA_DENY], r->failed[EA_WARN], r->failed[EA_AUDIT],
+                r->exempted);
 }
 
-const struct ea_scan_format ea_scan_json = {.name = "json", .begin = json_begin, .object = json_object, .end = json_end};
+const struct ea_scan_format ea_scan_json = {
+    .name = "json", .begin = json_begin, .object = json_object, .end = json_end};
 
 /* ---- table ---- */
 
@@ -176,7 +187,8 @@ static void add_visible(struct ea_buf *b, struct ea_str s)
     }
 }
 
-static void table_header(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src)
+static void table_header(struct ea_scan_report *r, const struct ea_subject *s,
+                         const struct ea_source *src)
 {
     struct ea_buf *b = &r->out;
 
@@ -207,8 +219,10 @@ static void table_finding(struct ea_scan_report *r, const struct ea_finding *f)
     struct ea_buf *b = &r->out;
     unsigned listed = EA_MIN(f->n_failures, 4u);
 
-    ea_buf_addf(b, "  %s%-7s%s  %-8s  %.*s", tint(r, f->result == EA_FAIL ? colours[f->action] : "\033[35m"), table_word(f),
-                tint(r, "\033[0m"), ea_severity_names[f->control->severity], EA_STRF(f->control->id));
+    ea_buf_addf(b, "  %s%-7s%s  %-8s  %.*s",
+                tint(r, f->result == EA_FAIL ? colours[f->action] : "\033[35m"), table_word(f),
+                tint(r, "\033[0m"), ea_severity_names[f->control->severity],
+                EA_STRF(f->control->id));
     for (unsigned i = 0; i < f->control->n_requirements; i++)
         ea_buf_addf(b, "%s%.*s", i ? ", " : "  ", EA_STRF(f->control->requirements[i]));
     ea_buf_addz(b, "\n           ");
@@ -229,12 +243,14 @@ static void table_finding(struct ea_scan_report *r, const struct ea_finding *f)
     if (f->n_failures + f->n_more > listed)
         ea_buf_addf(b, "           and %u more\n", f->n_failures + f->n_more - listed);
     if (f->exemption)
-        ea_buf_addf(b, "           exempted by %.*s: %.*s\n", EA_STRF(f->exemption->name), EA_STRF(f->exemption->reason));
+        ea_buf_addf(b, "           exempted by %.*s: %.*s\n", EA_STRF(f->exemption->name),
+                    EA_STRF(f->exemption->reason));
     else
         ea_buf_addf(b, "           fix: %.*s\n", EA_STRF(f->control->remediation));
 }
 
-static void table_object(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src, const struct ea_findings *f)
+static void table_object(struct ea_scan_report *r, const struct ea_subject *s,
+                         const struct ea_source *src, const struct ea_findings *f)
 {
     bool header = false;
 
@@ -252,9 +268,13 @@ static void table_object(struct ea_scan_report *r, const struct ea_subject *s, c
 
 static void table_end(struct ea_scan_report *r)
 {
-    ea_buf_addf(&r->out, "%zu object%s, level %s: %zu pass, %zu fail (%zu deny, %zu warn, %zu audit, %zu exempted), %zu skip, %zu unknown\n",
-                r->objects, r->objects == 1 ? "" : "s", ea_level_names[r->level], r->results[EA_PASS], r->results[EA_FAIL],
-                r->failed[EA_DENY], r->failed[EA_WARN], r->failed[EA_AUDIT], r->exempted, r->results[EA_SKIP], r->results[EA_UNKNOWN]);
+    ea_buf_addf(&r->out,
+                "%zu object%s, level %s: %zu pass, %zu fail (%zu deny, %zu warn, %zu audit, %zu "
+                "exempted), %zu skip, %zu unknown\n",
+                r->objects, r->objects == 1 ? "" : "s", ea_level_names[r->level],
+                r->results[EA_PASS], r->results[EA_FAIL], r->failed[EA_DENY], r->failed[EA_WARN],
+                r->failed[EA_AUDIT], r->exempted, r->results[EA_SKIP], r->results[EA_UNKNOWN]);
 }
 
-const struct ea_scan_format ea_scan_table = {.name = "table", .object = table_object, .end = table_end};
+const struct ea_scan_format ea_scan_table = {
+    .name = "table", .object = table_object, .end = table_end};

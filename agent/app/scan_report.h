@@ -16,10 +16,12 @@ struct ea_scan_report;
 struct ea_scan_format {
     const char *name;
     void (*begin)(struct ea_scan_report *r);
-    void (*object)(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src, const struct ea_findings *f);
+    void (*object)(struct ea_scan_report *r, const struct ea_subject *s,
+                   const struct ea_source *src, const struct ea_findings *f);
     void (*end)(struct ea_scan_report *r);
 };
-extern const struct ea_scan_format ea_scan_table, ea_scan_json, ea_scan_jsonl, ea_scan_sarif, ea_scan_junit;
+extern const struct ea_scan_format ea_scan_table, ea_scan_json, ea_scan_jsonl, ea_scan_sarif,
+    ea_scan_junit;
 
 /* A kind that no control matches, with the number of documents. */
 struct ea_not_judged {
@@ -56,14 +58,17 @@ struct ea_scan_report {
     unsigned n_suites;
 };
 
-void ea_scan_report_init(struct ea_scan_report *r, const struct ea_scan_format *f, const struct ea_ruleset *rs);
+void ea_scan_report_init(struct ea_scan_report *r, const struct ea_scan_format *f,
+                         const struct ea_ruleset *rs);
 /* Frees; ends nothing. */
 void ea_scan_report_done(struct ea_scan_report *r);
-void ea_scan_report_problem(struct ea_scan_report *r, struct ea_str file, unsigned line, const char *text);
-void ea_scan_report_not_judged(struct ea_scan_report *r, struct ea_str api_version, struct ea_str kind);
+void ea_scan_report_problem(struct ea_scan_report *r, struct ea_str file, unsigned line,
+                            const char *text);
+void ea_scan_report_not_judged(struct ea_scan_report *r, struct ea_str api_version,
+                               struct ea_str kind);
 /* Counts and prints. */
-void ea_scan_report_object(struct ea_scan_report *r, const struct ea_subject *s, const struct ea_source *src,
-                           const struct ea_findings *f);
+void ea_scan_report_object(struct ea_scan_report *r, const struct ea_subject *s,
+                           const struct ea_source *src, const struct ea_findings *f);
 void ea_scan_report_begin(struct ea_scan_report *r);
 /* Prints what is left. 0 or the first write error. */
 int ea_scan_report_end(struct ea_scan_report *r);

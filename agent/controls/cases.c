@@ -1,4 +1,5 @@
-/* controls/cases.c - runs the examples beside a control through the judge that everything else uses. */
+/* controls/cases.c - runs the examples beside a control through the judge that everything else
+ * uses. */
 #include <stdio.h>
 
 #include "base/buf.h"
@@ -9,8 +10,10 @@
 #include "controls/manifest.h"
 #include "doc/build.h"
 
-const char *const ea_case_fields[] = {"name",   "expect",   "message", "path", "element", "object", "oldObject", "operation", "subResource", "userInfo",
-                                      "request", "params", "namespaceObject", "context", "node", "now", "level", NULL};
+const char *const ea_case_fields[] = {
+    "name",      "expect",      "message",  "path",    "element", "object",          "oldObject",
+    "operation", "subResource", "userInfo", "request", "params",  "namespaceObject", "context",
+    "node",      "now",         "level",    NULL};
 
 struct runner {
     const struct ea_ruleset *rs;
@@ -23,8 +26,10 @@ struct runner {
     struct ea_arena *a;
 };
 
-static void failed(struct runner *r, const struct ea_val *at, struct ea_str name, const char *fmt, ...) EA_PRINTF(4, 5);
-static void failed(struct runner *r, const struct ea_val *at, struct ea_str name, const char *fmt, ...)
+static void failed(struct runner *r, const struct ea_val *at, struct ea_str name, const char *fmt,
+                   ...) EA_PRINTF(4, 5);
+static void failed(struct runner *r, const struct ea_val *at, struct ea_str name, const char *fmt,
+                   ...)
 {
     unsigned line = at ? ea_yaml_line(r->doc, at) : 1;
     struct ea_buf b;
@@ -59,7 +64,8 @@ static struct ea_val merge(struct ea_arena *a, const struct ea_val *base, const 
     return ea_mapb_end(&b);
 }
 
-static struct ea_val gvk(struct ea_arena *a, const struct ea_gvr *g, const char *last, struct ea_str value)
+static struct ea_val gvk(struct ea_arena *a, const struct ea_gvr *g, const char *last,
+                         struct ea_str value)
 {
     struct ea_mapb b;
 
@@ -70,11 +76,13 @@ static struct ea_val gvk(struct ea_arena *a, const struct ea_gvr *g, const char 
     return ea_mapb_end(&b);
 }
 
-/* The AdmissionRequest of a case that names an operation: what it does not say follows from the object. */
+/* The AdmissionRequest of a case that names an operation: what it does not say follows from the
+ * object. */
 static void make_request(struct runner *r, const struct ea_val *k, struct ea_subject *s)
 {
     const struct ea_val *given = ea_val_getz(k, "request"), *user = ea_val_getz(k, "userInfo");
-    struct ea_val base, kind = gvk(r->a, &s->gvr, "kind", s->gvr.kind), res = gvk(r->a, &s->gvr, "resource", s->gvr.resource);
+    struct ea_val base, kind = gvk(r->a, &s->gvr, "kind", s->gvr.kind),
+                        res = gvk(r->a, &s->gvr, "resource", s->gvr.resource);
     struct ea_mapb b;
 
     ea_mapb_init(&b, r->a);
@@ -93,7 +101,8 @@ static void make_request(struct runner *r, const struct ea_val *k, struct ea_sub
     s->request = merge(r->a, &base, given);
 }
 
-static int complete(struct runner *r, const struct ea_gvr *g, bool builtin, struct ea_str ns, const struct ea_val *o, struct ea_val *ret)
+static int complete(struct runner *r, const struct ea_gvr *g, bool builtin, struct ea_str ns,
+                    const struct ea_val *o, struct ea_val *ret)
 {
     if (!ea_val_is(o, EA_V_MAP)) {
         *ret = ea_val_null();
@@ -103,12 +112,14 @@ static int complete(struct runner *r, const struct ea_gvr *g, bool builtin, stru
 }
 
 /* What the case judges. false: said why not. */
-static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str name, struct ea_subject *s)
+static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str name,
+                         struct ea_subject *s)
 {
     const struct ea_val *object = ea_val_getz(k, "object"), *old = ea_val_getz(k, "oldObject");
     const struct ea_val *o = ea_val_is(object, EA_V_MAP) ? object : old;
     const struct ea_val *req = ea_val_getz(k, "request"), *resource = ea_val_getz(req, "resource");
-    struct ea_str api = ea_val_get_str(o, "apiVersion"), kind = ea_val_get_str(o, "kind"), op = ea_val_get_str(k, "operation");
+    struct ea_str api = ea_val_get_str(o, "apiVersion"), kind = ea_val_get_str(o, "kind"),
+                  op = ea_val_get_str(k, "operation");
     struct ea_gvr ignored;
     bool known;
 
@@ -124,7 +135,8 @@ static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str
         s->gvr.kind = kind;
         s->gvr.namespaced = ea_val_get_str(req, "namespace").n > 0;
     } else if (!known) {
-        failed(r, k, name, "unknown kind %.*s, %.*s: say request.resource", EA_STRF(api), EA_STRF(kind));
+        failed(r, k, name, "unknown kind %.*s, %.*s: say request.resource", EA_STRF(api),
+               EA_STRF(kind));
         return false;
     }
     if (resource) {
@@ -132,9 +144,12 @@ static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str
         s->gvr.version = ea_val_get_str(resource, "version");
         s->gvr.resource = ea_val_get_str(resource, "resource");
     }
-    s->gvr.subresource = ea_val_get_str(k, "subResource").n ? ea_val_get_str(k, "subResource") : EA_STR("");
-    s->name = ea_val_getz(req, "name") ? ea_val_get_str(req, "name") : ea_val_path_str(o, "metadata.name");
-    s->namespace_ = ea_val_getz(req, "namespace") ? ea_val_get_str(req, "namespace") : ea_val_path_str(o, "metadata.namespace");
+    s->gvr.subresource =
+        ea_val_get_str(k, "subResource").n ? ea_val_get_str(k, "subResource") : EA_STR("");
+    s->name = ea_val_getz(req, "name") ? ea_val_get_str(req, "name")
+                                       : ea_val_path_str(o, "metadata.name");
+    s->namespace_ = ea_val_getz(req, "namespace") ? ea_val_get_str(req, "namespace")
+                                                  : ea_val_path_str(o, "metadata.namespace");
     if (s->namespace_.n == 0 && s->gvr.namespaced)
         s->namespace_ = EA_STR("default");
     s->op = op.n ? ea_op_parse(op) : EA_OP_CREATE;
@@ -158,7 +173,8 @@ static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str
 }
 
 /* The control with the case's params in place of the configured ones. */
-static bool with_params(struct runner *r, const struct ea_val *k, struct ea_str name, struct ea_control *ret)
+static bool with_params(struct runner *r, const struct ea_val *k, struct ea_str name,
+                        struct ea_control *ret)
 {
     const struct ea_val *declared = ea_val_getz(ea_val_getz(&r->c->document, "spec"), "params");
     const struct ea_val *values = ea_val_getz(k, "params");
@@ -167,10 +183,13 @@ static bool with_params(struct runner *r, const struct ea_val *k, struct ea_str 
     *ret = *r->c;
     for (size_t i = 0; ea_val_is(values, EA_V_MAP) && i < values->n; i++) {
         struct ea_str p = ea_val_text(&values->members[i].key);
-        const struct ea_val *d = ea_val_get(declared, p), *v = ea_val_force(&values->members[i].val);
+        const struct ea_val *d = ea_val_get(declared, p),
+                            *v = ea_val_force(&values->members[i].val);
 
         if (!d || !ea_param_type_ok(ea_val_get_str(d, "type"), v)) {
-            failed(r, v, name, d ? "params.%.*s has the wrong type" : "the control has no param %.*s", EA_STRF(p));
+            failed(r, v, name,
+                   d ? "params.%.*s has the wrong type" : "the control has no param %.*s",
+                   EA_STRF(p));
             return false;
         }
     }
@@ -178,39 +197,48 @@ static bool with_params(struct runner *r, const struct ea_val *k, struct ea_str 
     return true;
 }
 
-static bool as_expected(struct runner *r, const struct ea_val *k, struct ea_str name, const struct ea_finding *f)
+static bool as_expected(struct runner *r, const struct ea_val *k, struct ea_str name,
+                        const struct ea_finding *f)
 {
     struct ea_str reason, word = ea_str_cut(ea_val_get_str(k, "expect"), ':', &reason);
-    struct ea_str message = ea_val_get_str(k, "message"), path = ea_val_get_str(k, "path"), element = ea_val_get_str(k, "element");
+    struct ea_str message = ea_val_get_str(k, "message"), path = ea_val_get_str(k, "path"),
+                  element = ea_val_get_str(k, "element");
     const char *have = f->reason == EA_R_NONE ? "" : ea_reason_names[f->reason];
     struct ea_str text = f->result == EA_FAIL ? f->message : f->detail;
     const struct ea_failure *first = f->result == EA_FAIL && f->n_failures ? &f->failures[0] : NULL;
     bool hit = path.n == 0 && element.n == 0;
 
     if (!ea_str_is(word, ea_result_names[f->result]) || (reason.p && !ea_str_is(reason, have))) {
-        failed(r, k, name, "expected %.*s, got %s%s%s%s%.*s", EA_STRF(ea_val_get_str(k, "expect")), ea_result_names[f->result],
-               *have ? ":" : "", have, text.n ? ": " : "", EA_STRF(text));
+        failed(r, k, name, "expected %.*s, got %s%s%s%s%.*s", EA_STRF(ea_val_get_str(k, "expect")),
+               ea_result_names[f->result], *have ? ":" : "", have, text.n ? ": " : "",
+               EA_STRF(text));
         return false;
     }
     if (message.n && ea_str_find(text, message) < 0) {
-        failed(r, ea_val_getz(k, "message"), name, "expected a message with \"%.*s\", got \"%.*s\"", EA_STRF(message), EA_STRF(text));
+        failed(r, ea_val_getz(k, "message"), name, "expected a message with \"%.*s\", got \"%.*s\"",
+               EA_STRF(message), EA_STRF(text));
         return false;
     }
     for (unsigned i = 0; !hit && i < f->n_failures; i++)
-        hit = (path.n == 0 || ea_str_eq(f->failures[i].path, path)) && (element.n == 0 || ea_str_eq(f->failures[i].element, element));
+        hit = (path.n == 0 || ea_str_eq(f->failures[i].path, path)) &&
+              (element.n == 0 || ea_str_eq(f->failures[i].element, element));
     if (!hit) {
         failed(r, ea_val_getz(k, "path") ? ea_val_getz(k, "path") : k, name,
-               "expected a failure at %.*s%s%.*s, the first one is at %.*s (element \"%.*s\")", EA_STRF(path), element.n ? " of element " : "",
-               EA_STRF(element), EA_STRF(first ? first->path : EA_STR("")), EA_STRF(first ? first->element : EA_STR("")));
+               "expected a failure at %.*s%s%.*s, the first one is at %.*s (element \"%.*s\")",
+               EA_STRF(path), element.n ? " of element " : "", EA_STRF(element),
+               EA_STRF(first ? first->path : EA_STR("")),
+               EA_STRF(first ? first->element : EA_STR("")));
         return false;
     }
     return true;
 }
 
-static bool make_opts(struct runner *r, const struct ea_val *k, struct ea_str name, struct ea_judge_opts *o)
+static bool make_opts(struct runner *r, const struct ea_val *k, struct ea_str name,
+                      struct ea_judge_opts *o)
 {
     struct ea_str now = ea_val_get_str(k, "now"), level = ea_val_get_str(k, "level");
-    ea_wall_us t = 1767225600ll * 1000000; /* 2026-01-01T00:00:00Z: a case that says no time has a fixed one */
+    ea_wall_us t =
+        1767225600ll * 1000000; /* 2026-01-01T00:00:00Z: a case that says no time has a fixed one */
     int l = level.n ? ea_level_parse(level) : EA_HIGH;
 
     if (now.n && ea_rfc3339_parse(now, &t) < 0) {
@@ -221,7 +249,8 @@ static bool make_opts(struct runner *r, const struct ea_val *k, struct ea_str na
         failed(r, ea_val_getz(k, "level"), name, "level is not basic, substantial or high");
         return false;
     }
-    *o = (struct ea_judge_opts){.now_us = t, .floor = (enum ea_level)l, .ignore_level = true, .trace = true};
+    *o = (struct ea_judge_opts){
+        .now_us = t, .floor = (enum ea_level)l, .ignore_level = true, .trace = true};
     return true;
 }
 
@@ -243,8 +272,8 @@ static void run_case(struct runner *r, const struct ea_val *k)
         return;
     ops = c.node ? EA_OP_ALL : ea_rules_ops(&c, &s.gvr, s.name);
     if (s.has_request && !(ops & s.op)) {
-        failed(r, k, name, "the control's rules do not ask for %s of %.*s%s%.*s", ea_op_name(s.op), EA_STRF(s.gvr.resource),
-               s.gvr.subresource.n ? "/" : "", EA_STRF(s.gvr.subresource));
+        failed(r, k, name, "the control's rules do not ask for %s of %.*s%s%.*s", ea_op_name(s.op),
+               EA_STRF(s.gvr.resource), s.gvr.subresource.n ? "/" : "", EA_STRF(s.gvr.subresource));
         return;
     }
     if (ea_judge_one(r->rs, &c, &s, &o, r->a, &f, &err) < 0) {
@@ -263,7 +292,8 @@ static const struct ea_cfile *cases_file(const struct ea_ruleset *rs, const stru
 
     stem.n -= ea_str_ends(stem, EA_STR(".yml")) ? 4 : 5;
     n = snprintf(rel, sizeof(rel), "%.*s.cases.yaml", EA_STRF(stem));
-    return n > 0 && (size_t)n < sizeof(rel) ? ea_files_find(rs->priv, ea_strn(rel, (size_t)n)) : NULL;
+    return n > 0 && (size_t)n < sizeof(rel) ? ea_files_find(rs->priv, ea_strn(rel, (size_t)n))
+                                            : NULL;
 }
 
 static void run_file(struct runner *r)
@@ -313,8 +343,9 @@ static void run_control(struct runner *r, const struct ea_control *c)
     }
 }
 
-int ea_cases_run(const struct ea_ruleset *rs, struct ea_str id, void (*say)(void *arg, const char *line), void *arg,
-                 struct ea_case_totals *totals, struct ea_err *err)
+int ea_cases_run(const struct ea_ruleset *rs, struct ea_str id,
+                 void (*say)(void *arg, const char *line), void *arg, struct ea_case_totals *totals,
+                 struct ea_err *err)
 {
     struct runner r = {.rs = rs, .say = say, .arg = arg, .totals = totals};
     const struct ea_control *c;
@@ -331,7 +362,8 @@ int ea_cases_run(const struct ea_ruleset *rs, struct ea_str id, void (*say)(void
     return 0;
 }
 
-void ea_cases_count(const struct ea_ruleset *rs, const struct ea_control *c, struct ea_case_counts *ret)
+void ea_cases_count(const struct ea_ruleset *rs, const struct ea_control *c,
+                    struct ea_case_counts *ret)
 {
     const struct ea_cfile *f = cases_file(rs, c);
     struct ea_yaml_stream st = {0};

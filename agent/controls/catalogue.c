@@ -1,11 +1,13 @@
-/* controls/catalogue.c - the scheme as data: requirements by id, control groups, kinds of known custom resources. */
+/* controls/catalogue.c - the scheme as data: requirements by id, control groups, kinds of known
+ * custom resources. */
 #include <stdio.h>
 
 #include "controls/internal.h"
 
 static int cmp_requirements(const void *a, const void *b)
 {
-    return ea_str_cmp(((const struct ea_requirement *)a)->id, ((const struct ea_requirement *)b)->id);
+    return ea_str_cmp(((const struct ea_requirement *)a)->id,
+                      ((const struct ea_requirement *)b)->id);
 }
 
 const struct ea_requirement *ea_requirement_find(const struct ea_catalogue *c, struct ea_str id)
@@ -26,7 +28,8 @@ const struct ea_requirement *ea_requirement_find(const struct ea_catalogue *c, s
     return NULL;
 }
 
-static int load_kinds(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *kinds, struct ea_err *err)
+static int load_kinds(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *kinds,
+                      struct ea_err *err)
 {
     for (size_t i = 0; kinds && i < kinds->n; i++) {
         const struct ea_val *k = ea_val_at(kinds, i);
@@ -53,7 +56,8 @@ static int load_kinds(struct ea_loader *l, const struct ea_cfile *f, const struc
     return 0;
 }
 
-static void load_requirement(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *q, struct ea_requirement *ret)
+static void load_requirement(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *q,
+                             struct ea_requirement *ret)
 {
     int level = ea_level_parse(ea_val_get_str(q, "level"));
 
@@ -63,11 +67,13 @@ static void load_requirement(struct ea_loader *l, const struct ea_cfile *f, cons
     if (ret->id.n == 0)
         ea_problem_add(l, f, q, true, "a requirement needs an id");
     if (level < 0)
-        ea_problem_add(l, f, q, true, "requirement %.*s: level is not basic, substantial or high", EA_STRF(ret->id));
+        ea_problem_add(l, f, q, true, "requirement %.*s: level is not basic, substantial or high",
+                       EA_STRF(ret->id));
     ret->level = level < 0 ? EA_HIGH : (enum ea_level)level;
 }
 
-static int load_controls(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *controls, struct ea_err *err)
+static int load_controls(struct ea_loader *l, const struct ea_cfile *f,
+                         const struct ea_val *controls, struct ea_err *err)
 {
     struct ea_catalogue *c = &l->rs->catalogue;
     struct ea_requirement *v;
@@ -103,7 +109,8 @@ static int load_controls(struct ea_loader *l, const struct ea_cfile *f, const st
 }
 
 /* The catalogue states how many of each it holds, so that a lost line is noticed. */
-static int check_counts(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_err *err)
+static int check_counts(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                        struct ea_err *err)
 {
     const struct ea_catalogue *c = &l->rs->catalogue;
     const struct ea_val *counts = ea_val_getz(spec, "counts");
@@ -111,7 +118,9 @@ static int check_counts(struct ea_loader *l, const struct ea_cfile *f, const str
     const struct {
         const char *name;
         unsigned have;
-    } want[] = {{"categories", c->n_categories}, {"controls", c->n_controls}, {"requirements", c->n_requirements}};
+    } want[] = {{"categories", c->n_categories},
+                {"controls", c->n_controls},
+                {"requirements", c->n_requirements}};
 
     if (!counts)
         return 0;
@@ -119,13 +128,14 @@ static int check_counts(struct ea_loader *l, const struct ea_cfile *f, const str
         by_level[c->requirements[i].level]++;
     for (size_t i = 0; i < EA_COUNT(want); i++)
         if (ea_val_get_int(counts, want[i].name, (int64_t)want[i].have) != (int64_t)want[i].have)
-            return ea_fail(err, -EINVAL, "%.*s:%u: counts.%s is %lld, but the file holds %u", EA_STRF(f->path),
-                           ea_yaml_line(&f->doc, counts), want[i].name, (long long)ea_val_get_int(counts, want[i].name, 0),
-                           want[i].have);
+            return ea_fail(err, -EINVAL, "%.*s:%u: counts.%s is %lld, but the file holds %u",
+                           EA_STRF(f->path), ea_yaml_line(&f->doc, counts), want[i].name,
+                           (long long)ea_val_get_int(counts, want[i].name, 0), want[i].have);
     for (int i = 0; i < EA_LEVEL_COUNT; i++)
         if (ea_val_get_int(counts, ea_level_names[i], by_level[i]) != (int64_t)by_level[i])
-            return ea_fail(err, -EINVAL, "%.*s:%u: counts.%s does not match the %u requirements of that level", EA_STRF(f->path),
-                           ea_yaml_line(&f->doc, counts), ea_level_names[i], by_level[i]);
+            return ea_fail(
+                err, -EINVAL, "%.*s:%u: counts.%s does not match the %u requirements of that level",
+                EA_STRF(f->path), ea_yaml_line(&f->doc, counts), ea_level_names[i], by_level[i]);
     return 0;
 }
 
@@ -136,17 +146,20 @@ int ea_catalogue_load(struct ea_loader *l, struct ea_err *err)
     int r;
 
     if (!f)
-        return ea_fail(err, -ENOENT, "%s: catalogue.yaml is missing", l->o->dir ? l->o->dir : "controls");
+        return ea_fail(err, -ENOENT, "%s: catalogue.yaml is missing",
+                       l->o->dir ? l->o->dir : "controls");
     if (!f->parsed)
         return ea_fail(err, -EINVAL, "%.*s: %.*s", EA_STRF(f->path), EA_STRF(f->error));
     f->used = true;
     spec = ea_val_getz(&f->doc.root, "spec");
     controls = ea_val_getz(spec, "controls");
     categories = ea_val_getz(spec, "categories");
-    if (!ea_str_is(ea_val_get_str(&f->doc.root, "kind"), "Catalogue") || !ea_val_is(controls, EA_V_LIST) ||
-        !ea_val_is(categories, EA_V_LIST))
-        return ea_fail(err, -EINVAL, "%.*s:1: kind must be Catalogue, with lists spec.categories and spec.controls",
-                       EA_STRF(f->path));
+    if (!ea_str_is(ea_val_get_str(&f->doc.root, "kind"), "Catalogue") ||
+        !ea_val_is(controls, EA_V_LIST) || !ea_val_is(categories, EA_V_LIST))
+        return ea_fail(
+            err, -EINVAL,
+            "%.*s:1: kind must be Catalogue, with lists spec.categories and spec.controls",
+            EA_STRF(f->path));
     l->rs->catalogue.document = f->doc.root;
     l->rs->catalogue.n_categories = categories->n;
     r = load_controls(l, f, controls, err);
@@ -157,7 +170,8 @@ int ea_catalogue_load(struct ea_loader *l, struct ea_err *err)
     return r;
 }
 
-bool ea_ruleset_kind(const struct ea_ruleset *r, struct ea_str api_version, struct ea_str kind, struct ea_gvr *ret)
+bool ea_ruleset_kind(const struct ea_ruleset *r, struct ea_str api_version, struct ea_str kind,
+                     struct ea_gvr *ret)
 {
     char key[512];
     struct ea_str group, version;

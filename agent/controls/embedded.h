@@ -1,5 +1,5 @@
-/* controls/embedded.h - the control files inside the binary (generated from controls/ at build time).
- * Thread:  [any]; constants. */
+/* controls/embedded.h - the control files inside the binary (generated from controls/ at build
+ * time). Thread:  [any]; constants. */
 #ifndef EA_CONTROLS_EMBEDDED_H
 #define EA_CONTROLS_EMBEDDED_H
 

@@ -33,9 +33,10 @@ static int parse_time(struct ea_str s, bool end, int64_t *ret)
     return 0;
 }
 
-static int bad(const struct ea_yaml_doc *d, const struct ea_val *at, const char *path, struct ea_err *err, const char *fmt, ...)
-    EA_PRINTF(5, 6);
-static int bad(const struct ea_yaml_doc *d, const struct ea_val *at, const char *path, struct ea_err *err, const char *fmt, ...)
+static int bad(const struct ea_yaml_doc *d, const struct ea_val *at, const char *path,
+               struct ea_err *err, const char *fmt, ...) EA_PRINTF(5, 6);
+static int bad(const struct ea_yaml_doc *d, const struct ea_val *at, const char *path,
+               struct ea_err *err, const char *fmt, ...)
 {
     unsigned line = at ? ea_yaml_line(d, at) : 0;
     char text[400];
@@ -47,8 +48,9 @@ static int bad(const struct ea_yaml_doc *d, const struct ea_val *at, const char 
     return ea_fail(err, -EINVAL, "%s:%u: %s", path, line ? line : d->line ? d->line : 1, text);
 }
 
-static int check_fields(const struct ea_yaml_doc *d, const struct ea_val *map, const char *const *known, const char *where,
-                        const char *path, struct ea_err *err)
+static int check_fields(const struct ea_yaml_doc *d, const struct ea_val *map,
+                        const char *const *known, const char *where, const char *path,
+                        struct ea_err *err)
 {
     if (!ea_val_is(map, EA_V_MAP))
         return bad(d, map, path, err, "%s must be a map", where);
@@ -59,30 +61,34 @@ static int check_fields(const struct ea_yaml_doc *d, const struct ea_val *map, c
         while (known[k] && !ea_str_is(key, known[k]))
             k++;
         if (!known[k])
-            return bad(d, &map->members[i].val, path, err, "unknown field %.*s in %s", EA_STRF(key), where);
+            return bad(d, &map->members[i].val, path, err, "unknown field %.*s in %s", EA_STRF(key),
+                       where);
     }
     return 0;
 }
 
-static int need_text(const struct ea_yaml_doc *d, const struct ea_val *spec, const char *key, const char *path, struct ea_str *ret,
-                     struct ea_err *err)
+static int need_text(const struct ea_yaml_doc *d, const struct ea_val *spec, const char *key,
+                     const char *path, struct ea_str *ret, struct ea_err *err)
 {
     *ret = ea_str_trim(ea_val_get_str(spec, key));
     if (ret->n)
         return 0;
-    return bad(d, ea_val_get(spec, ea_str(key)) ? ea_val_get(spec, ea_str(key)) : spec, path, err,
-               "spec.%s is missing: an exemption says control, reason, owner, approver, start and end", key);
+    return bad(
+        d, ea_val_get(spec, ea_str(key)) ? ea_val_get(spec, ea_str(key)) : spec, path, err,
+        "spec.%s is missing: an exemption says control, reason, owner, approver, start and end",
+        key);
 }
 
-static int parse_selector(const struct ea_yaml_doc *d, const struct ea_val *spec, const char *path, struct ea_exemption *x,
-                          struct ea_err *err)
+static int parse_selector(const struct ea_yaml_doc *d, const struct ea_val *spec, const char *path,
+                          struct ea_exemption *x, struct ea_err *err)
 {
     static const char *const known[] = {"namespace", "kind", "name", NULL};
     const struct ea_val *s = ea_val_getz(spec, "selector");
     int r;
 
     if (!s)
-        return bad(d, spec, path, err, "spec.selector is missing: it names namespace, kind or name");
+        return bad(d, spec, path, err,
+                   "spec.selector is missing: it names namespace, kind or name");
     r = check_fields(d, s, known, "spec.selector", path, err);
     if (r < 0)
         return r;
@@ -94,10 +100,12 @@ static int parse_selector(const struct ea_yaml_doc *d, const struct ea_val *spec
     return 0;
 }
 
-static int parse_one(const struct ea_yaml_doc *d, const char *path, struct ea_exemption *x, struct ea_err *err)
+static int parse_one(const struct ea_yaml_doc *d, const char *path, struct ea_exemption *x,
+                     struct ea_err *err)
 {
     static const char *const top[] = {"apiVersion", "kind", "metadata", "spec", "status", NULL};
-    static const char *const known[] = {"control", "selector", "reason", "owner", "approver", "riskRef", "start", "end", NULL};
+    static const char *const known[] = {"control", "selector", "reason", "owner", "approver",
+                                        "riskRef", "start",    "end",    NULL};
     const struct ea_val *spec = ea_val_getz(&d->root, "spec");
     struct ea_str start, end;
     int r;
@@ -110,16 +118,22 @@ static int parse_one(const struct ea_yaml_doc *d, const char *path, struct ea_ex
     x->name = ea_val_path_str(&d->root, "metadata.name");
     if (x->name.n == 0)
         return bad(d, &d->root, path, err, "metadata.name is missing");
-    if ((r = check_fields(d, &d->root, top, "an exemption", path, err)) < 0 || (r = check_fields(d, spec, known, "spec", path, err)) < 0 ||
-        (r = need_text(d, spec, "control", path, &x->control, err)) < 0 || (r = need_text(d, spec, "reason", path, &x->reason, err)) < 0 ||
-        (r = need_text(d, spec, "owner", path, &x->owner, err)) < 0 || (r = need_text(d, spec, "approver", path, &x->approver, err)) < 0 ||
-        (r = need_text(d, spec, "start", path, &start, err)) < 0 || (r = need_text(d, spec, "end", path, &end, err)) < 0)
+    if ((r = check_fields(d, &d->root, top, "an exemption", path, err)) < 0 ||
+        (r = check_fields(d, spec, known, "spec", path, err)) < 0 ||
+        (r = need_text(d, spec, "control", path, &x->control, err)) < 0 ||
+        (r = need_text(d, spec, "reason", path, &x->reason, err)) < 0 ||
+        (r = need_text(d, spec, "owner", path, &x->owner, err)) < 0 ||
+        (r = need_text(d, spec, "approver", path, &x->approver, err)) < 0 ||
+        (r = need_text(d, spec, "start", path, &start, err)) < 0 ||
+        (r = need_text(d, spec, "end", path, &end, err)) < 0)
         return r;
     x->risk_ref = ea_str_trim(ea_val_get_str(spec, "riskRef"));
     if (parse_time(start, false, &x->start_us) < 0)
-        return bad(d, ea_val_getz(spec, "start"), path, err, "spec.start is no date (2026-01-31) and no RFC 3339 time");
+        return bad(d, ea_val_getz(spec, "start"), path, err,
+                   "spec.start is no date (2026-01-31) and no RFC 3339 time");
     if (parse_time(end, true, &x->end_us) < 0)
-        return bad(d, ea_val_getz(spec, "end"), path, err, "spec.end is no date (2026-01-31) and no RFC 3339 time");
+        return bad(d, ea_val_getz(spec, "end"), path, err,
+                   "spec.end is no date (2026-01-31) and no RFC 3339 time");
     if (x->end_us <= x->start_us)
         return bad(d, ea_val_getz(spec, "end"), path, err, "spec.end lies before spec.start");
     return parse_selector(d, spec, path, x, err);
@@ -158,7 +172,8 @@ static int load_file(struct ea_exemptions *e, const char *path, struct ea_err *e
             return r;
         for (size_t k = 0; k < e->n; k++)
             if (ea_str_eq(e->v[k].name, e->v[e->n].name))
-                return bad(&s.docs[i], NULL, path, err, "exemption %.*s stands twice", EA_STRF(e->v[k].name));
+                return bad(&s.docs[i], NULL, path, err, "exemption %.*s stands twice",
+                           EA_STRF(e->v[k].name));
         e->n++;
     }
     return 0;
@@ -174,7 +189,8 @@ static int load_folder(struct ea_exemptions *e, const char *path, struct ea_err 
     for (int i = 0; i < n; i++) {
         struct ea_str s = ea_str(names[i]->d_name);
 
-        if (r == 0 && s.p[0] != '.' && (ea_str_ends(s, EA_STR(".yaml")) || ea_str_ends(s, EA_STR(".yml")))) {
+        if (r == 0 && s.p[0] != '.' &&
+            (ea_str_ends(s, EA_STR(".yaml")) || ea_str_ends(s, EA_STR(".yml")))) {
             EA_AUTO_FREE char *full = ea_xasprintf("%s/%s", path, names[i]->d_name);
 
             r = load_file(e, full, err);
@@ -192,7 +208,8 @@ int ea_exemptions_load(const char *path, struct ea_exemptions **ret, struct ea_e
     int r;
 
     ea_arena_init(&e->arena, EXEMPT_ARENA, 0);
-    r = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? load_folder(e, path, err) : load_file(e, path, err);
+    r = stat(path, &st) == 0 && S_ISDIR(st.st_mode) ? load_folder(e, path, err)
+                                                    : load_file(e, path, err);
     if (r < 0) {
         ea_exemptions_free(e);
         return r;
@@ -225,15 +242,17 @@ static bool fits(struct ea_str want, struct ea_str have)
     return ea_str_eq(want, have);
 }
 
-const struct ea_exemption *ea_exemption_find(const struct ea_exemptions *e, struct ea_str control, struct ea_str kind,
-                                             struct ea_str ns, struct ea_str name, int64_t now_us)
+const struct ea_exemption *ea_exemption_find(const struct ea_exemptions *e, struct ea_str control,
+                                             struct ea_str kind, struct ea_str ns,
+                                             struct ea_str name, int64_t now_us)
 {
     for (size_t i = 0; e && i < e->n; i++) {
         const struct ea_exemption *x = &e->v[i];
 
         if (!ea_str_eq(x->control, control) || now_us < x->start_us || now_us >= x->end_us)
             continue;
-        if ((x->ns.n && !ea_str_eq(x->ns, ns)) || (x->kind.n && !ea_str_eq(x->kind, kind)) || !fits(x->object, name))
+        if ((x->ns.n && !ea_str_eq(x->ns, ns)) || (x->kind.n && !ea_str_eq(x->kind, kind)) ||
+            !fits(x->object, name))
             continue;
         return x;
     }

@@ -1,4 +1,5 @@
-/* controls/failures.c - where a validation failed: every failing element with its path, its name and its value. */
+/* controls/failures.c - where a validation failed: every failing element with its path, its name
+ * and its value. */
 #include "base/buf.h"
 #include "base/limits.h"
 #include "controls/judge_run.h"
@@ -33,7 +34,8 @@ static int reserve(struct ea_job *j, struct ea_finding *f, size_t more)
     return 0;
 }
 
-static int add_bare(struct ea_job *j, unsigned validation, struct ea_str message, struct ea_finding *f)
+static int add_bare(struct ea_job *j, unsigned validation, struct ea_str message,
+                    struct ea_finding *f)
 {
     if (!j->o->all_failures && f->n_failures >= EA_MAX_FAILURES) {
         f->n_more++;
@@ -41,12 +43,13 @@ static int add_bare(struct ea_job *j, unsigned validation, struct ea_str message
     }
     if (reserve(j, f, 1) < 0)
         return -E2BIG;
-    f->failures[f->n_failures++] = (struct ea_failure){.validation = validation, .message = message};
+    f->failures[f->n_failures++] =
+        (struct ea_failure){.validation = validation, .message = message};
     return 0;
 }
 
-int ea_failures_add(struct ea_job *j, const struct ea_control *c, unsigned validation, struct ea_str message,
-                    struct ea_cel_run *r, struct ea_finding *f)
+int ea_failures_add(struct ea_job *j, const struct ea_control *c, unsigned validation,
+                    struct ea_str message, struct ea_cel_run *r, struct ea_finding *f)
 {
     struct ea_cel_diag diag;
     struct ea_cel_why *w;

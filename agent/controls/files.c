@@ -37,7 +37,8 @@ static bool is_yaml(const char *name)
 }
 
 /* Files of dir/sub (sub "" = dir itself); folders are listed in ret_dirs. */
-static int list_folder(const char *dir, const char *sub, struct names *files, struct names *ret_dirs, struct ea_err *err)
+static int list_folder(const char *dir, const char *sub, struct names *files,
+                       struct names *ret_dirs, struct ea_err *err)
 {
     EA_AUTO_FREE char *path = ea_xasprintf("%s%s%s", dir, *sub ? "/" : "", sub);
     DIR *d = opendir(path);
@@ -68,7 +69,8 @@ static int cmp_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int read_one(struct ea_ruleset_priv *p, const char *dir, const char *rel, struct ea_cfile *ret, struct ea_err *err)
+static int read_one(struct ea_ruleset_priv *p, const char *dir, const char *rel,
+                    struct ea_cfile *ret, struct ea_err *err)
 {
     EA_AUTO_FREE char *full = ea_xasprintf("%s/%s", dir, rel);
     EA_AUTO_FREE char *bytes = NULL;
@@ -117,7 +119,8 @@ static int cmp_files(const void *a, const void *b)
     return ea_str_cmp(((const struct ea_cfile *)a)->rel, ((const struct ea_cfile *)b)->rel);
 }
 
-static int load_table(struct ea_ruleset_priv *p, const struct ea_embedded_file *table, struct ea_err *err)
+static int load_table(struct ea_ruleset_priv *p, const struct ea_embedded_file *table,
+                      struct ea_err *err)
 {
     size_t n = 0;
 
@@ -140,11 +143,14 @@ static int load_table(struct ea_ruleset_priv *p, const struct ea_embedded_file *
     return 0;
 }
 
-int ea_files_load(struct ea_ruleset_priv *p, const char *dir, const struct ea_embedded_file *table, struct ea_err *err)
+int ea_files_load(struct ea_ruleset_priv *p, const char *dir, const struct ea_embedded_file *table,
+                  struct ea_err *err)
 {
-    int r = dir ? load_folder(p, dir, err) : load_table(p, table ? table : ea_embedded_controls, err);
+    int r =
+        dir ? load_folder(p, dir, err) : load_table(p, table ? table : ea_embedded_controls, err);
 
-    /* A folder whose names sort by bytes may still differ from the order by (folder, file): the digest wants one order. */
+    /* A folder whose names sort by bytes may still differ from the order by (folder, file): the
+     * digest wants one order. */
     if (r == 0 && p->n_files > 1)
         qsort(p->files, p->n_files, sizeof(*p->files), cmp_files);
     return r;
@@ -168,7 +174,8 @@ struct ea_cfile *ea_files_find(const struct ea_ruleset_priv *p, struct ea_str re
     return NULL;
 }
 
-void ea_ruleset_files(const struct ea_ruleset *r, void (*feed)(void *arg, struct ea_str path, struct ea_str bytes), void *arg)
+void ea_ruleset_files(const struct ea_ruleset *r,
+                      void (*feed)(void *arg, struct ea_str path, struct ea_str bytes), void *arg)
 {
     for (unsigned i = 0; i < r->priv->n_files; i++)
         feed(arg, r->priv->files[i].rel, r->priv->files[i].bytes);

@@ -23,7 +23,8 @@ static void add_object(struct ea_buf *b, const struct ea_subject *s)
     if (api.n) {
         ea_buf_add_json(b, api);
     } else {
-        EA_AUTO_FREE char *text = ea_xasprintf("%.*s%s%.*s", EA_STRF(s->gvr.group), s->gvr.group.n ? "/" : "", EA_STRF(s->gvr.version));
+        EA_AUTO_FREE char *text = ea_xasprintf("%.*s%s%.*s", EA_STRF(s->gvr.group),
+                                               s->gvr.group.n ? "/" : "", EA_STRF(s->gvr.version));
 
         ea_buf_add_json(b, ea_str(text));
     }
@@ -45,14 +46,16 @@ static void add_source(struct ea_buf *b, const struct ea_source *src)
     ADD(b, ",\"source\":{\"file\":");
     ea_buf_add_json(b, src->file);
     if (src->has_item)
-        ea_buf_addf(b, ",\"document\":%u,\"item\":%u,\"line\":%u}", src->document, src->item, src->line);
+        ea_buf_addf(b, ",\"document\":%u,\"item\":%u,\"line\":%u}", src->document, src->item,
+                    src->line);
     else
         ea_buf_addf(b, ",\"document\":%u,\"item\":null,\"line\":%u}", src->document, src->line);
 }
 
 static void add_failures(struct ea_buf *b, const struct ea_finding *f)
 {
-    unsigned listed = EA_MIN(f->n_failures, EA_MAX_FAILURES), more = f->n_more + f->n_failures - listed;
+    unsigned listed = EA_MIN(f->n_failures, EA_MAX_FAILURES),
+             more = f->n_more + f->n_failures - listed;
 
     if (f->result != EA_FAIL) {
         ADD(b, ",\"failures\":[]");
@@ -75,7 +78,8 @@ static void add_failures(struct ea_buf *b, const struct ea_finding *f)
         ea_buf_addf(b, ",\"more\":%u", more);
 }
 
-int ea_finding_render(struct ea_buf *b, const struct ea_finding *f, const struct ea_subject *s, const struct ea_source *src)
+int ea_finding_render(struct ea_buf *b, const struct ea_finding *f, const struct ea_subject *s,
+                      const struct ea_source *src)
 {
     const struct ea_control *c = f->control;
     struct ea_str message = f->result == EA_FAIL ? f->message : f->detail;

@@ -32,7 +32,7 @@ struct ea_cfile {
     struct ea_str path; /* for messages: "controls/pod/pod-privileged.yaml" */
     struct ea_str bytes;
     struct ea_yaml_doc doc; /* root null when it does not parse */
-    struct ea_str error; /* why it does not parse */
+    struct ea_str error;    /* why it does not parse */
     bool parsed;
     bool used; /* some control or the loader asked for it */
 };
@@ -46,11 +46,12 @@ struct ea_join {
 };
 
 struct ea_control_priv {
-    int family;          /* controls with the same libraries share the values of the leading variables; -1 = alone */
-    unsigned n_shared;   /* how many of the leading variables may be shared */
-    unsigned index;      /* position in the set */
-    unsigned ops;        /* union over the rules that are no exclusions */
-    bool uses_request;   /* reads any part of `request` */
+    int family; /* controls with the same libraries share the values of the leading variables; -1 =
+                   alone */
+    unsigned n_shared; /* how many of the leading variables may be shared */
+    unsigned index;    /* position in the set */
+    unsigned ops;      /* union over the rules that are no exclusions */
+    bool uses_request; /* reads any part of `request` */
     const struct ea_join *joins;
     unsigned n_joins;
     struct ea_str json_head; /* ,"severity":"…","level":"…" */
@@ -71,10 +72,10 @@ struct ea_dispatch {
 struct ea_ruleset_priv {
     struct ea_arena arena;
     unsigned refs;
-    struct ea_map dispatch;         /* "group/resource/subresource" -> struct ea_dispatch */
-    struct ea_dispatch *rest;       /* controls with wildcards, for resources that no rule names */
-    struct ea_map kinds;            /* "group/kind" of the catalogue -> struct ea_gvr */
-    struct ea_cfile *files;         /* sorted by rel */
+    struct ea_map dispatch;   /* "group/resource/subresource" -> struct ea_dispatch */
+    struct ea_dispatch *rest; /* controls with wildcards, for resources that no rule names */
+    struct ea_map kinds;      /* "group/kind" of the catalogue -> struct ea_gvr */
+    struct ea_cfile *files;   /* sorted by rel */
     unsigned n_files;
     const char *dir;
     unsigned n_families;
@@ -83,7 +84,8 @@ struct ea_ruleset_priv {
 
 /* files.c: reads the folder or takes a table (NULL: the embedded one); fills files. */
 struct ea_embedded_file;
-EA_MUST_CHECK int ea_files_load(struct ea_ruleset_priv *p, const char *dir, const struct ea_embedded_file *table, struct ea_err *err);
+EA_MUST_CHECK int ea_files_load(struct ea_ruleset_priv *p, const char *dir,
+                                const struct ea_embedded_file *table, struct ea_err *err);
 /* NULL when there is none. */
 struct ea_cfile *ea_files_find(const struct ea_ruleset_priv *p, struct ea_str rel);
 
@@ -100,11 +102,11 @@ struct ea_loader {
     struct ea_family *families;
     unsigned n_families;
 };
-void ea_problem_add(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *at, bool fatal, const char *fmt, ...)
-    EA_PRINTF(5, 6);
+void ea_problem_add(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *at,
+                    bool fatal, const char *fmt, ...) EA_PRINTF(5, 6);
 /* Reports every member of map that is not in the NULL-terminated list; number of them. */
-unsigned ea_unknown_fields(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *map, const char *where,
-                           const char *const *known);
+unsigned ea_unknown_fields(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *map,
+                           const char *where, const char *const *known);
 
 /* catalogue.c */
 EA_MUST_CHECK int ea_catalogue_load(struct ea_loader *l, struct ea_err *err);
@@ -115,7 +117,8 @@ struct ea_rulesb {
     unsigned n, size;
 };
 /* Appends the rules of one matchConstraints; false after a problem. */
-bool ea_rules_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *constraints, struct ea_rulesb *b);
+bool ea_rules_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *constraints,
+                    struct ea_rulesb *b);
 /* Does this rule name the resource (operations apart)? */
 bool ea_rule_names(const struct ea_match_rule *r, const struct ea_gvr *gvr, bool exact);
 /* Operations of the rules that name the resource, exclusions taken off. */
@@ -146,24 +149,28 @@ struct ea_family {
     bool shareable;
     const char *error;
 };
-EA_MUST_CHECK int ea_family_get(struct ea_loader *l, const struct ea_str *use, unsigned n_use, unsigned minor,
-                                struct ea_family **ret);
+EA_MUST_CHECK int ea_family_get(struct ea_loader *l, const struct ea_str *use, unsigned n_use,
+                                unsigned minor, struct ea_family **ret);
 /* Compiles a list of variables behind those of fam; false after a problem was noted. */
-bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *list, struct ea_family *fam,
-                          unsigned minor);
+bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *list,
+                          struct ea_family *fam, unsigned minor);
 /* Fixed slots; vars has room for EA_S_FIXED. */
 void ea_env_fixed(struct ea_cel_var *vars);
-/* Compiles the expression at node (a string) for a control or library file; NULL after a problem was noted. */
-const struct ea_cel_prog *ea_compile_at(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *node,
-                                        const char *what, const struct ea_cel_env *env, enum ea_cel_want want);
+/* Compiles the expression at node (a string) for a control or library file; NULL after a problem
+ * was noted. */
+const struct ea_cel_prog *ea_compile_at(struct ea_loader *l, const struct ea_cfile *f,
+                                        const struct ea_val *node, const char *what,
+                                        const struct ea_cel_env *env, enum ea_cel_want want);
 
 /* parse.c: one control file. */
 EA_MUST_CHECK int ea_control_parse(struct ea_loader *l, struct ea_cfile *f, struct ea_control *ret);
 /* params.c */
-bool ea_params_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c);
-/* Values over the defaults of the declared params; false when a required one is missing. detail: its name. */
-bool ea_params_merge(struct ea_arena *a, const struct ea_val *declared, const struct ea_val *values, struct ea_val *ret,
-                     struct ea_str *ret_missing);
+bool ea_params_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                     struct ea_control *c);
+/* Values over the defaults of the declared params; false when a required one is missing. detail:
+ * its name. */
+bool ea_params_merge(struct ea_arena *a, const struct ea_val *declared, const struct ea_val *values,
+                     struct ea_val *ret, struct ea_str *ret_missing);
 /* Does the value have the declared type? */
 bool ea_param_type_ok(struct ea_str type, const struct ea_val *v);
 /* lint.c */

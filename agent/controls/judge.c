@@ -1,9 +1,10 @@
 /* controls/judge.c - one object against every control that is asked about it.
  *
- * For each control, in order of id: rules, level, selectors, settings, request, facts; then match conditions, validations and
- * messages. Variables are lazy and shared: within a control always, and those of the libraries between all controls of one family,
- * because nothing that they may read differs. A control near its cost limit is judged again on its own, so that sharing never
- * changes a verdict.
+ * For each control, in order of id: rules, level, selectors, settings, request, facts; then match
+ * conditions, validations and messages. Variables are lazy and shared: within a control always, and
+ * those of the libraries between all controls of one family, because nothing that they may read
+ * differs. A control near its cost limit is judged again on its own, so that sharing never changes
+ * a verdict.
  */
 #include "base/limits.h"
 #include "controls/internal.h"
@@ -11,14 +12,17 @@
 
 /* ---- facts that hold for all controls of one call ---- */
 
-static struct ea_val group_kind(struct ea_arena *a, struct ea_str group, struct ea_str version, struct ea_str last_key, struct ea_str last)
+static struct ea_val group_kind(struct ea_arena *a, struct ea_str group, struct ea_str version,
+                                struct ea_str last_key, struct ea_str last)
 {
     struct ea_member *m = ea_arena_alloc(a, 3 * sizeof(*m));
 
     if (!m)
         return ea_val_null();
-    m[0] = (struct ea_member){ea_val_str(EA_STR("group")), ea_val_str(group.p ? group : EA_STR(""))};
-    m[1] = (struct ea_member){ea_val_str(EA_STR("version")), ea_val_str(version.p ? version : EA_STR(""))};
+    m[0] =
+        (struct ea_member){ea_val_str(EA_STR("group")), ea_val_str(group.p ? group : EA_STR(""))};
+    m[1] = (struct ea_member){ea_val_str(EA_STR("version")),
+                              ea_val_str(version.p ? version : EA_STR(""))};
     m[2] = (struct ea_member){ea_val_str(last_key), ea_val_str(last.p ? last : EA_STR(""))};
     return ea_val_map(m, 3);
 }
@@ -54,17 +58,19 @@ static struct ea_val make_request(struct ea_arena *a, const struct ea_subject *s
     return ea_val_map(m, n);
 }
 
-enum ea_level ea_effective_level(enum ea_level floor, bool namespaced, const struct ea_val *namespace_object)
+enum ea_level ea_effective_level(enum ea_level floor, bool namespaced,
+                                 const struct ea_val *namespace_object)
 {
-    const struct ea_val *labels = namespaced ? ea_val_path(namespace_object, "metadata.labels") : NULL;
+    const struct ea_val *labels =
+        namespaced ? ea_val_path(namespace_object, "metadata.labels") : NULL;
     const struct ea_val *v = ea_val_getz(labels, "eucs-agent.io/level");
     int level = ea_val_is(v, EA_V_STRING) ? ea_level_parse(ea_val_text(v)) : -1;
 
     return level > (int)floor ? (enum ea_level)level : floor;
 }
 
-static int job_init(struct ea_job *j, const struct ea_ruleset *rs, const struct ea_subject *s, const struct ea_judge_opts *o,
-                    struct ea_arena *a)
+static int job_init(struct ea_job *j, const struct ea_ruleset *rs, const struct ea_subject *s,
+                    const struct ea_judge_opts *o, struct ea_arena *a)
 {
     int64_t sec = o->now_us / 1000000, us = o->now_us % 1000000;
 
@@ -89,7 +95,8 @@ static int job_init(struct ea_job *j, const struct ea_ruleset *rs, const struct 
 
 /* ---- one control ---- */
 
-static void verdict(struct ea_finding *f, enum ea_result result, enum ea_reason reason, const char *detail)
+static void verdict(struct ea_finding *f, enum ea_result result, enum ea_reason reason,
+                    const char *detail)
 {
     f->result = result;
     f->reason = reason;
@@ -116,7 +123,8 @@ static void verdict_diag(struct ea_job *j, struct ea_finding *f, const struct ea
 }
 
 /* What can be said before any expression runs; true when that settles it. */
-static bool settled_early(struct ea_job *j, const struct ea_control *c, unsigned ops, struct ea_finding *f)
+static bool settled_early(struct ea_job *j, const struct ea_control *c, unsigned ops,
+                          struct ea_finding *f)
 {
     if (c->compile_error) {
         verdict(f, EA_UNKNOWN, EA_R_COMPILE_ERROR, c->compile_error);
@@ -157,7 +165,8 @@ static int run_init(struct ea_job *j, const struct ea_control *c, bool share, st
     if (c->priv->uses_request)
         ea_cel_run_bind(r, EA_S_REQUEST, j->request);
     ea_cel_run_bind(r, EA_S_PARAMS, c->params);
-    ea_cel_run_bind(r, EA_S_NAMESPACE_OBJECT, j->s->gvr.namespaced && j->ns ? *j->ns : ea_val_null());
+    ea_cel_run_bind(r, EA_S_NAMESPACE_OBJECT,
+                    j->s->gvr.namespaced && j->ns ? *j->ns : ea_val_null());
     if (j->s->context)
         ea_cel_run_bind(r, EA_S_CONTEXT, *j->s->context);
     if (j->s->node)
@@ -195,7 +204,8 @@ static void share_back(struct ea_job *j, const struct ea_control *c, const struc
 }
 
 /* true: all match; false: *f is settled. */
-static bool conditions_match(struct ea_job *j, const struct ea_control *c, struct ea_cel_run *r, struct ea_finding *f)
+static bool conditions_match(struct ea_job *j, const struct ea_control *c, struct ea_cel_run *r,
+                             struct ea_finding *f)
 {
     struct ea_cel_diag diag, first = {0};
     struct ea_val v;
@@ -218,15 +228,18 @@ static bool conditions_match(struct ea_job *j, const struct ea_control *c, struc
     return false;
 }
 
-static struct ea_str message_of(struct ea_job *j, const struct ea_validation *v, struct ea_cel_run *r)
+static struct ea_str message_of(struct ea_job *j, const struct ea_validation *v,
+                                struct ea_cel_run *r)
 {
     struct ea_cel_diag diag;
     struct ea_val out;
 
-    if (v->message_expr && ea_cel_eval(r, v->message_expr, &out, &diag) == 0 && out.type == EA_V_STRING) {
+    if (v->message_expr && ea_cel_eval(r, v->message_expr, &out, &diag) == 0 &&
+        out.type == EA_V_STRING) {
         struct ea_str s = ea_str_trim(ea_val_text(&out));
 
-        if (s.n > 0 && s.n <= EA_MAX_CEL_MESSAGE && !memchr(s.p, '\n', s.n) && !memchr(s.p, '\r', s.n))
+        if (s.n > 0 && s.n <= EA_MAX_CEL_MESSAGE && !memchr(s.p, '\n', s.n) &&
+            !memchr(s.p, '\r', s.n))
             return s;
     }
     if (v->message.n)
@@ -235,7 +248,8 @@ static struct ea_str message_of(struct ea_job *j, const struct ea_validation *v,
 }
 
 /* Runs the validations. 0 or -E2BIG when the failures could not be noted. */
-static int validate(struct ea_job *j, const struct ea_control *c, struct ea_cel_run *r, struct ea_finding *f)
+static int validate(struct ea_job *j, const struct ea_control *c, struct ea_cel_run *r,
+                    struct ea_finding *f)
 {
     struct ea_cel_diag diag, first = {0};
     struct ea_val v;
@@ -268,7 +282,8 @@ static int validate(struct ea_job *j, const struct ea_control *c, struct ea_cel_
     return 0;
 }
 
-static int run_control(struct ea_job *j, const struct ea_control *c, bool share, struct ea_finding *f)
+static int run_control(struct ea_job *j, const struct ea_control *c, bool share,
+                       struct ea_finding *f)
 {
     struct ea_cel_run r;
     int e = run_init(j, c, share, &r);
@@ -294,7 +309,8 @@ static void apply_exemption(struct ea_job *j, struct ea_finding *f)
 
     if (f->result != EA_FAIL || !j->o->exemptions)
         return;
-    x = ea_exemption_find(j->o->exemptions, f->control->id, j->s->gvr.kind, j->s->namespace_, j->s->name, j->o->now_us);
+    x = ea_exemption_find(j->o->exemptions, f->control->id, j->s->gvr.kind, j->s->namespace_,
+                          j->s->name, j->o->now_us);
     /* EUCS ISP-03.3S: from Substantial on, an exception needs an accepted risk. */
     if (!x || (j->level >= EA_SUBSTANTIAL && x->risk_ref.n == 0))
         return;
@@ -302,7 +318,8 @@ static void apply_exemption(struct ea_job *j, struct ea_finding *f)
     f->action = EA_AUDIT;
 }
 
-static int judge_control(struct ea_job *j, const struct ea_control *c, unsigned ops, struct ea_finding *f)
+static int judge_control(struct ea_job *j, const struct ea_control *c, unsigned ops,
+                         struct ea_finding *f)
 {
     bool share = c->priv->family >= 0 && c->priv->n_shared > 0;
     uint64_t before = share ? j->shared[c->priv->family].cost : 0;
@@ -312,8 +329,10 @@ static int judge_control(struct ea_job *j, const struct ea_control *c, unsigned 
     if (settled_early(j, c, ops, f))
         return 0;
     e = run_control(j, c, share, f);
-    if (e == 0 && before > 0 && (f->cost + before > EA_CEL_COST_CALL || f->reason == EA_R_COST_LIMIT)) {
-        /* It may have been spared what others paid for: near the limit only its own account counts. */
+    if (e == 0 && before > 0 &&
+        (f->cost + before > EA_CEL_COST_CALL || f->reason == EA_R_COST_LIMIT)) {
+        /* It may have been spared what others paid for: near the limit only its own account counts.
+         */
         *f = (struct ea_finding){.control = c, .action = c->action};
         e = run_control(j, c, false, f);
     }
@@ -331,8 +350,10 @@ static enum selected selected(struct ea_job *j, const struct ea_control *c)
     const struct ea_subject *s = j->s;
 
     if (c->object_selector) {
-        bool hit = (s->object.type == EA_V_MAP && ea_selector_matches(c->object_selector, &s->object)) ||
-                   (s->old_object.type == EA_V_MAP && ea_selector_matches(c->object_selector, &s->old_object));
+        bool hit =
+            (s->object.type == EA_V_MAP && ea_selector_matches(c->object_selector, &s->object)) ||
+            (s->old_object.type == EA_V_MAP &&
+             ea_selector_matches(c->object_selector, &s->old_object));
 
         if (!hit)
             return SEL_NO;
@@ -340,8 +361,10 @@ static enum selected selected(struct ea_job *j, const struct ea_control *c)
     if (!c->namespace_selector)
         return SEL_YES;
     if (s->gvr.group.n == 0 && ea_str_is(s->gvr.resource, "namespaces"))
-        return ea_selector_matches(c->namespace_selector, s->object.type == EA_V_MAP ? &s->object : &s->old_object) ? SEL_YES
-                                                                                                                     : SEL_NO;
+        return ea_selector_matches(c->namespace_selector,
+                                   s->object.type == EA_V_MAP ? &s->object : &s->old_object)
+                   ? SEL_YES
+                   : SEL_NO;
     if (!s->gvr.namespaced)
         return SEL_YES;
     if (!j->ns)
@@ -349,8 +372,8 @@ static enum selected selected(struct ea_job *j, const struct ea_control *c)
     return ea_selector_matches(c->namespace_selector, j->ns) ? SEL_YES : SEL_NO;
 }
 
-int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const struct ea_judge_opts *o, struct ea_arena *a,
-             struct ea_findings *ret, struct ea_err *err)
+int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const struct ea_judge_opts *o,
+             struct ea_arena *a, struct ea_findings *ret, struct ea_err *err)
 {
     const struct ea_dispatch *d = ea_dispatch_find(rs, &s->gvr);
     struct ea_job j;
@@ -373,7 +396,8 @@ int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const stru
             continue;
         if (sel == SEL_UNKNOWN) {
             ret->f[ret->n] = (struct ea_finding){.control = c, .action = c->action};
-            verdict(&ret->f[ret->n++], EA_UNKNOWN, EA_R_MISSING_CONTEXT, "the namespace is not known");
+            verdict(&ret->f[ret->n++], EA_UNKNOWN, EA_R_MISSING_CONTEXT,
+                    "the namespace is not known");
             continue;
         }
         if (judge_control(&j, c, ops, &ret->f[ret->n]) < 0)
@@ -383,8 +407,9 @@ int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const stru
     return 0;
 }
 
-int ea_judge_one(const struct ea_ruleset *rs, const struct ea_control *c, const struct ea_subject *s,
-                 const struct ea_judge_opts *o, struct ea_arena *a, struct ea_finding *ret, struct ea_err *err)
+int ea_judge_one(const struct ea_ruleset *rs, const struct ea_control *c,
+                 const struct ea_subject *s, const struct ea_judge_opts *o, struct ea_arena *a,
+                 struct ea_finding *ret, struct ea_err *err)
 {
     struct ea_job j;
     unsigned ops = c->n_rules ? ea_rules_ops(c, &s->gvr, s->name) : EA_OP_ALL;

@@ -26,9 +26,12 @@ struct ea_job {
 };
 
 /* Notes one false validation with all its failing elements (traced when asked). 0 or -E2BIG. */
-EA_MUST_CHECK int ea_failures_add(struct ea_job *j, const struct ea_control *c, unsigned validation, struct ea_str message,
-                                  struct ea_cel_run *r, struct ea_finding *f);
-/* Answers the control's joins and binds `context`; false: *f is settled (missing-context, evaluation-error). */
-bool ea_joins_bind(struct ea_job *j, const struct ea_control *c, struct ea_cel_run *r, struct ea_finding *f);
+EA_MUST_CHECK int ea_failures_add(struct ea_job *j, const struct ea_control *c, unsigned validation,
+                                  struct ea_str message, struct ea_cel_run *r,
+                                  struct ea_finding *f);
+/* Answers the control's joins and binds `context`; false: *f is settled (missing-context,
+ * evaluation-error). */
+bool ea_joins_bind(struct ea_job *j, const struct ea_control *c, struct ea_cel_run *r,
+                   struct ea_finding *f);
 
 #endif

@@ -1,7 +1,8 @@
 /* controls/kinds.c - built-in kinds by name, with the older versions that clusters have served.
  *
- * Rules name resources and manifests name kinds. Resource names of built-in kinds have been stable since they exist, so a
- * table is enough offline. Source: kubernetes/api, group packages; removed versions: the deprecation guide.
+ * Rules name resources and manifests name kinds. Resource names of built-in kinds have been stable
+ * since they exist, so a table is enough offline. Source: kubernetes/api, group packages; removed
+ * versions: the deprecation guide.
  */
 #include "controls/ruleset.h"
 
@@ -51,7 +52,8 @@ static const struct builtin builtins[] = {
     {"discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true},
     {"events.k8s.io", "v1", "Event", "events", true},
     {"flowcontrol.apiserver.k8s.io", "v1", "FlowSchema", "flowschemas", false},
-    {"flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration", "prioritylevelconfigurations", false},
+    {"flowcontrol.apiserver.k8s.io", "v1", "PriorityLevelConfiguration",
+     "prioritylevelconfigurations", false},
     {"networking.k8s.io", "v1", "Ingress", "ingresses", true},
     {"networking.k8s.io", "v1", "IngressClass", "ingressclasses", false},
     {"networking.k8s.io", "v1", "IPAddress", "ipaddresses", false},
@@ -80,11 +82,15 @@ static const struct builtin builtins[] = {
 static const struct {
     const char *kind, *group;
 } extensions[] = {
-    {"DaemonSet", "apps"},   {"Deployment", "apps"},           {"ReplicaSet", "apps"},
-    {"Ingress", "networking.k8s.io"}, {"NetworkPolicy", "networking.k8s.io"},
+    {"DaemonSet", "apps"},
+    {"Deployment", "apps"},
+    {"ReplicaSet", "apps"},
+    {"Ingress", "networking.k8s.io"},
+    {"NetworkPolicy", "networking.k8s.io"},
 };
 
-void ea_api_version_split(struct ea_str api_version, struct ea_str *ret_group, struct ea_str *ret_version)
+void ea_api_version_split(struct ea_str api_version, struct ea_str *ret_group,
+                          struct ea_str *ret_version)
 {
     const char *slash = api_version.n ? memchr(api_version.p, '/', api_version.n) : NULL;
 
@@ -97,7 +103,8 @@ void ea_api_version_split(struct ea_str api_version, struct ea_str *ret_group, s
     *ret_version = ea_strn(slash + 1, api_version.n - ret_group->n - 1);
 }
 
-/* v1, v2beta1, v1alpha1: what a version may look like; anything else is no version that was ever served. */
+/* v1, v2beta1, v1alpha1: what a version may look like; anything else is no version that was ever
+ * served. */
 static bool served_version(struct ea_str v)
 {
     size_t i = 1;
@@ -111,7 +118,9 @@ static bool served_version(struct ea_str v)
     if (i == v.n)
         return true;
     struct ea_str rest = ea_strn(v.p + i, v.n - i);
-    size_t word = ea_str_starts(rest, EA_STR("beta")) ? 4 : ea_str_starts(rest, EA_STR("alpha")) ? 5 : 0;
+    size_t word = ea_str_starts(rest, EA_STR("beta"))    ? 4
+                  : ea_str_starts(rest, EA_STR("alpha")) ? 5
+                                                         : 0;
 
     if (word == 0 || word == rest.n)
         return false;

@@ -1,7 +1,7 @@
 /* controls/library.c - libraries (`use`), their variables and the environment of every control.
  *
- * Controls with the same libraries and version form a family: the libraries' variables are compiled once, so that a judge can
- * evaluate them once for all controls of the family.
+ * Controls with the same libraries and version form a family: the libraries' variables are compiled
+ * once, so that a judge can evaluate them once for all controls of the family.
  */
 #include <stdio.h>
 
@@ -26,8 +26,9 @@ void ea_env_fixed(struct ea_cel_var *vars)
     memcpy(vars, fixed, sizeof(fixed));
 }
 
-const struct ea_cel_prog *ea_compile_at(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *node,
-                                        const char *what, const struct ea_cel_env *env, enum ea_cel_want want)
+const struct ea_cel_prog *ea_compile_at(struct ea_loader *l, const struct ea_cfile *f,
+                                        const struct ea_val *node, const char *what,
+                                        const struct ea_cel_env *env, enum ea_cel_want want)
 {
     const struct ea_cel_prog *p = NULL;
     struct ea_cel_diag d = {0};
@@ -40,14 +41,17 @@ const struct ea_cel_prog *ea_compile_at(struct ea_loader *l, const struct ea_cfi
     r = ea_cel_compile(l->a, ea_val_text(node), env, want, &p, &d);
     if (r < 0) {
         if (d.line > 1)
-            ea_problem_add(l, f, node, true, "%s: %s (line %u, column %u of the expression)", what, d.text, d.line, d.column);
+            ea_problem_add(l, f, node, true, "%s: %s (line %u, column %u of the expression)", what,
+                           d.text, d.line, d.column);
         else
-            ea_problem_add(l, f, node, true, "%s: %s (column %u of the expression)", what, d.text, d.column);
+            ea_problem_add(l, f, node, true, "%s: %s (column %u of the expression)", what, d.text,
+                           d.column);
         return NULL;
     }
     if (ea_cel_prog_reads(p, EA_S_AUTHORIZER)) {
         ea_problem_add(l, f, node, true,
-                       "%s: authorizer is not offered here: it would ask the API server for a SubjectAccessReview in the "
+                       "%s: authorizer is not offered here: it would ask the API server for a "
+                       "SubjectAccessReview in the "
                        "middle of a decision",
                        what);
         return NULL;
@@ -68,15 +72,19 @@ static int load_one(struct ea_loader *l, struct ea_cfile *f, struct ea_library *
     ret->name = ea_val_path_str(&f->doc.root, "metadata.name");
     ret->file = f;
     if (!ea_str_is(ea_val_get_str(&f->doc.root, "kind"), "Library") ||
-        !ea_str_is(ea_val_get_str(&f->doc.root, "apiVersion"), EA_API_VERSION) || !ea_val_is(spec, EA_V_MAP)) {
-        ea_problem_add(l, f, &f->doc.root, true, "must be kind Library of " EA_API_VERSION " with a spec");
+        !ea_str_is(ea_val_get_str(&f->doc.root, "apiVersion"), EA_API_VERSION) ||
+        !ea_val_is(spec, EA_V_MAP)) {
+        ea_problem_add(l, f, &f->doc.root, true,
+                       "must be kind Library of " EA_API_VERSION " with a spec");
         return -EINVAL;
     }
     if (!ea_str_eq(ret->name, stem)) {
-        ea_problem_add(l, f, &f->doc.root, true, "metadata.name must be the file's name, %.*s", EA_STRF(stem));
+        ea_problem_add(l, f, &f->doc.root, true, "metadata.name must be the file's name, %.*s",
+                       EA_STRF(stem));
         return -EINVAL;
     }
-    if (ea_unknown_fields(l, f, &f->doc.root, "a library", top) + ea_unknown_fields(l, f, spec, "spec", known))
+    if (ea_unknown_fields(l, f, &f->doc.root, "a library", top) +
+        ea_unknown_fields(l, f, spec, "spec", known))
         return -EINVAL;
     v = ea_val_getz(spec, "variables");
     if (v && v->type != EA_V_LIST) {
@@ -103,7 +111,8 @@ int ea_libraries_load(struct ea_loader *l, struct ea_err *err)
         if (load_one(l, f, &l->libs[l->n_libs]) < 0) {
             const struct ea_problem *p = &l->p[l->n - 1];
 
-            return ea_fail(err, -EINVAL, "%.*s:%u: %.*s", EA_STRF(p->file), p->line, EA_STRF(p->text));
+            return ea_fail(err, -EINVAL, "%.*s:%u: %.*s", EA_STRF(p->file), p->line,
+                           EA_STRF(p->text));
         }
         l->n_libs++;
     }
@@ -118,7 +127,8 @@ struct ea_library *ea_library_find(struct ea_loader *l, struct ea_str name)
     return NULL;
 }
 
-/* A library's variables may be shared between controls only when nothing in them differs from control to control. */
+/* A library's variables may be shared between controls only when nothing in them differs from
+ * control to control. */
 static bool reads_own(const struct ea_cel_prog *p)
 {
     return ea_cel_prog_reads(p, EA_S_PARAMS) || ea_cel_prog_reads(p, EA_S_CONTEXT);
@@ -131,15 +141,16 @@ static bool variable_name_ok(struct ea_str s)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_'))
             return false;
     }
     return true;
 }
 
 /* Compiles list into the family from position n_vars on; each variable sees only earlier ones. */
-bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *list, struct ea_family *fam,
-                          unsigned minor)
+bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *list,
+                          struct ea_family *fam, unsigned minor)
 {
     static const char *const known[] = {"name", "expression", NULL};
     bool ok = true;
@@ -147,7 +158,8 @@ bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const s
     for (size_t i = 0; list && i < list->n; i++) {
         const struct ea_val *v = ea_val_at(list, i);
         struct ea_str name = ea_val_get_str(v, "name");
-        struct ea_cel_env env = {.flavour = EA_CEL_KUBERNETES, .minor = minor, .vars = fam->vars, .n_vars = fam->n_vars};
+        struct ea_cel_env env = {
+            .flavour = EA_CEL_KUBERNETES, .minor = minor, .vars = fam->vars, .n_vars = fam->n_vars};
         const struct ea_cel_prog *p;
         char what[160];
 
@@ -165,7 +177,8 @@ bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const s
                 return false;
             }
         snprintf(what, sizeof(what), "variable %.*s", EA_STRF(name));
-        p = ea_compile_at(l, f, ea_val_getz(v, "expression") ? ea_val_getz(v, "expression") : v, what, &env, EA_CEL_WANT_ANY);
+        p = ea_compile_at(l, f, ea_val_getz(v, "expression") ? ea_val_getz(v, "expression") : v,
+                          what, &env, EA_CEL_WANT_ANY);
         if (!p || !full.p)
             return false;
         fam->vars[fam->n_vars++] = (struct ea_cel_var){full, ea_cel_prog_type(p)};
@@ -175,7 +188,8 @@ bool ea_variables_compile(struct ea_loader *l, const struct ea_cfile *f, const s
     return ok;
 }
 
-int ea_family_get(struct ea_loader *l, const struct ea_str *use, unsigned n_use, unsigned minor, struct ea_family **ret)
+int ea_family_get(struct ea_loader *l, const struct ea_str *use, unsigned n_use, unsigned minor,
+                  struct ea_family **ret)
 {
     struct ea_family *fam;
     struct ea_str key = ea_arena_printf(l->a, "%u", minor);
@@ -208,7 +222,8 @@ int ea_family_get(struct ea_loader *l, const struct ea_str *use, unsigned n_use,
 
         if (!ea_variables_compile(l, lib->file, lib->variables, fam, minor)) {
             const struct ea_problem *p = &l->p[l->n - 1];
-            struct ea_str e = ea_arena_printf(l->a, "%.*s:%u: %.*s", EA_STRF(p->file), p->line, EA_STRF(p->text));
+            struct ea_str e =
+                ea_arena_printf(l->a, "%.*s:%u: %.*s", EA_STRF(p->file), p->line, EA_STRF(p->text));
 
             fam->error = e.p ? e.p : "library does not compile";
             return -EINVAL;

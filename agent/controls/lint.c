@@ -1,4 +1,5 @@
-/* controls/lint.c - what is legal but wrong: checked by `controls lint` and in CI, never at run time. */
+/* controls/lint.c - what is legal but wrong: checked by `controls lint` and in CI, never at run
+ * time. */
 #include "controls/cases.h"
 #include "controls/internal.h"
 
@@ -29,8 +30,8 @@ static void lint_names(struct ea_loader *l, const struct ea_control *c)
     ea_str_cut(stem, '/', &rest);
     rest.n -= ea_str_ends(rest, EA_STR(".yml")) ? 4 : 5;
     if (!ea_str_eq(rest, c->id))
-        LINT(l, c, ea_val_path(&c->document, "metadata.name"), "metadata.name is %.*s, but the file's name says %.*s", EA_STRF(c->id),
-             EA_STRF(rest));
+        LINT(l, c, ea_val_path(&c->document, "metadata.name"),
+             "metadata.name is %.*s, but the file's name says %.*s", EA_STRF(c->id), EA_STRF(rest));
     if (!group_known(l, c->group))
         LINT(l, c, NULL, "the folder %.*s is no group of the catalogue", EA_STRF(c->group));
     if (c->id.n > 63)
@@ -57,12 +58,14 @@ static void lint_requirements(struct ea_loader *l, const struct ea_control *c)
                 LINT(l, c, list, "requirement %.*s stands twice", EA_STRF(c->requirements[i]));
     }
     if (known && lowest > c->level)
-        LINT(l, c, spec_at(c, "level"), "level is %s, but its requirements begin at %s", ea_level_names[c->level], ea_level_names[lowest]);
+        LINT(l, c, spec_at(c, "level"), "level is %s, but its requirements begin at %s",
+             ea_level_names[c->level], ea_level_names[lowest]);
 }
 
 static void lint_references(struct ea_loader *l, const struct ea_control *c)
 {
-    static const char *const frameworks[] = {"pss", "cis", "iso27001", "c5_2020", "c5_2026", "nist80053", "soc2", "ccm4", "app44"};
+    static const char *const frameworks[] = {"pss",       "cis",  "iso27001", "c5_2020", "c5_2026",
+                                             "nist80053", "soc2", "ccm4",     "app44"};
     const struct ea_val *refs = spec_at(c, "references");
     unsigned n_pss = 0;
 
@@ -88,11 +91,13 @@ static void lint_action(struct ea_loader *l, const struct ea_control *c)
     const struct ea_val *at = spec_at(c, "action");
 
     if ((c->needs_context || c->node) && c->action != EA_AUDIT)
-        LINT(l, c, at, "action must be audit: the control needs %s", c->node ? "node facts" : "other objects");
+        LINT(l, c, at, "action must be audit: the control needs %s",
+             c->node ? "node facts" : "other objects");
     if (c->action != EA_DENY)
         return;
     if (c->severity < EA_SEV_HIGH)
-        LINT(l, c, at, "action deny needs severity high or critical, not %s", ea_severity_names[c->severity]);
+        LINT(l, c, at, "action deny needs severity high or critical, not %s",
+             ea_severity_names[c->severity]);
     if (c->fit != EA_FIT_DIRECT)
         LINT(l, c, at, "action deny needs fit direct, not %s", ea_fit_names[c->fit]);
     if (c->reads_now)
@@ -105,7 +110,8 @@ static void lint_messages(struct ea_loader *l, const struct ea_control *c)
 
     for (unsigned i = 0; i < c->n_validations; i++)
         if (c->validations[i].message.n == 0 && !c->validations[i].message_expr)
-            LINT(l, c, ea_val_at(list, i), "validations[%u] has neither message nor messageExpression", i);
+            LINT(l, c, ea_val_at(list, i),
+                 "validations[%u] has neither message nor messageExpression", i);
     if (c->title.n && memchr(c->title.p, '\n', c->title.n))
         LINT(l, c, spec_at(c, "title"), "title must be one line");
     if (c->title.n && c->title.p[c->title.n - 1] == '.')
@@ -152,8 +158,11 @@ static void lint_cases(struct ea_loader *l, const struct ea_control *c)
         return; /* said already */
     list = ea_val_getz(&f->doc.root, "cases");
     if (!ea_str_is(ea_val_get_str(&f->doc.root, "kind"), "Cases") ||
-        !ea_str_eq(ea_val_path_str(&f->doc.root, "metadata.name"), c->id) || !ea_val_is(list, EA_V_LIST)) {
-        ea_problem_add(l, f, NULL, false, "must be kind Cases with metadata.name %.*s and a list cases", EA_STRF(c->id));
+        !ea_str_eq(ea_val_path_str(&f->doc.root, "metadata.name"), c->id) ||
+        !ea_val_is(list, EA_V_LIST)) {
+        ea_problem_add(l, f, NULL, false,
+                       "must be kind Cases with metadata.name %.*s and a list cases",
+                       EA_STRF(c->id));
         return;
     }
     for (size_t i = 0; i < list->n; i++) {
@@ -164,13 +173,17 @@ static void lint_cases(struct ea_loader *l, const struct ea_control *c)
         if (name.n == 0)
             ea_problem_add(l, f, k, false, "a case needs a name");
         if (!expect_known(expect))
-            ea_problem_add(l, f, k, false, "expect must be pass, fail, skip or unknown, with a reason behind a colon where it is unknown");
+            ea_problem_add(l, f, k, false,
+                           "expect must be pass, fail, skip or unknown, with a reason behind a "
+                           "colon where it is unknown");
         pass = pass || ea_str_is(expect, "pass");
         fail = fail || ea_str_is(expect, "fail");
         missing = missing || says_missing(name);
     }
     if (!pass || !fail || !missing)
-        ea_problem_add(l, f, list, false, "cases want one that passes, one that fails and one whose name says which field is missing");
+        ea_problem_add(l, f, list, false,
+                       "cases want one that passes, one that fails and one whose name says which "
+                       "field is missing");
 }
 
 void ea_lint_control(struct ea_loader *l, const struct ea_control *c)

@@ -7,7 +7,8 @@
 #define RULESET_ARENA (256u << 20) /* bytes: 4096 controls of 64 KiB each, compiled */
 #define MAX_PROBLEMS 4096u         /* problems that are listed; more say nothing new */
 
-void ea_problem_add(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *at, bool fatal, const char *fmt, ...)
+void ea_problem_add(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *at,
+                    bool fatal, const char *fmt, ...)
 {
     char text[1024];
     struct ea_problem *p;
@@ -36,8 +37,8 @@ void ea_problem_add(struct ea_loader *l, const struct ea_cfile *f, const struct 
     p->fatal = fatal;
 }
 
-unsigned ea_unknown_fields(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *map, const char *where,
-                           const char *const *known)
+unsigned ea_unknown_fields(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *map,
+                           const char *where, const char *const *known)
 {
     unsigned bad = 0;
 
@@ -51,7 +52,8 @@ unsigned ea_unknown_fields(struct ea_loader *l, const struct ea_cfile *f, const 
             k++;
         if (known[k])
             continue;
-        ea_problem_add(l, f, &map->members[i].val, true, "unknown field %.*s in %s", EA_STRF(key), where);
+        ea_problem_add(l, f, &map->members[i].val, true, "unknown field %.*s in %s", EA_STRF(key),
+                       where);
         bad++;
     }
     return bad;
@@ -65,7 +67,8 @@ static bool is_cases(struct ea_str rel)
 /* <group>/<id>.yaml, but for libraries and cases. */
 static bool is_control(struct ea_str rel)
 {
-    return !ea_str_starts(rel, EA_STR("lib/")) && !is_cases(rel) && memchr(rel.p, '/', rel.n) != NULL;
+    return !ea_str_starts(rel, EA_STR("lib/")) && !is_cases(rel) &&
+           memchr(rel.p, '/', rel.n) != NULL;
 }
 
 static void parse_file(struct ea_loader *l, struct ea_cfile *f)
@@ -117,7 +120,8 @@ static int load_controls(struct ea_loader *l, struct ea_err *err)
         return ea_fail(err, -E2BIG, "the control files are too large together");
     n = 0;
     for (unsigned i = 0; i < l->priv->n_files; i++)
-        if (is_control(l->priv->files[i].rel) && ea_control_parse(l, &l->priv->files[i], &v[n++]) < 0)
+        if (is_control(l->priv->files[i].rel) &&
+            ea_control_parse(l, &l->priv->files[i], &v[n++]) < 0)
             return ea_fail(err, -E2BIG, "the control files are too large together");
     qsort(v, n, sizeof(*v), cmp_controls);
     rs->controls = v;
@@ -126,10 +130,10 @@ static int load_controls(struct ea_loader *l, struct ea_err *err)
         ((struct ea_control_priv *)v[i].priv)->index = i;
         rs->n_compile_errors += v[i].compile_error != NULL;
         if (i && ea_str_eq(v[i - 1].id, v[i].id)) {
-            ea_problem_add(l, v[i].priv->file, &v[i].document, true, "control %.*s is also in %.*s", EA_STRF(v[i].id),
-                           EA_STRF(v[i - 1].file));
-            return ea_fail(err, -EINVAL, "%.*s:1: control %.*s is also in %.*s", EA_STRF(v[i].file), EA_STRF(v[i].id),
-                           EA_STRF(v[i - 1].file));
+            ea_problem_add(l, v[i].priv->file, &v[i].document, true, "control %.*s is also in %.*s",
+                           EA_STRF(v[i].id), EA_STRF(v[i - 1].file));
+            return ea_fail(err, -EINVAL, "%.*s:1: control %.*s is also in %.*s", EA_STRF(v[i].file),
+                           EA_STRF(v[i].id), EA_STRF(v[i - 1].file));
         }
     }
     return 0;
@@ -183,8 +187,8 @@ static int cmp_problems(const void *a, const void *b)
     return c ? c : x->line < y->line ? -1 : x->line > y->line;
 }
 
-int ea_ruleset_load(const struct ea_ruleset_opts *o, struct ea_ruleset **ret, struct ea_problems *ret_problems,
-                    struct ea_err *err)
+int ea_ruleset_load(const struct ea_ruleset_opts *o, struct ea_ruleset **ret,
+                    struct ea_problems *ret_problems, struct ea_err *err)
 {
     struct ea_ruleset *rs = ea_xalloc(sizeof(*rs));
     struct ea_loader l = {.rs = rs, .o = o};

@@ -14,7 +14,8 @@ static bool has_null(const struct ea_val *v, unsigned depth)
         for (size_t i = 0; i < v->n; i++) {
             const struct ea_val *m = ea_val_force(&v->members[i].val);
 
-            if (m->type == EA_V_NULL || ((m->type == EA_V_MAP || m->type == EA_V_LIST) && has_null(m, depth + 1)))
+            if (m->type == EA_V_NULL ||
+                ((m->type == EA_V_MAP || m->type == EA_V_LIST) && has_null(m, depth + 1)))
                 return true;
         }
     } else if (v->type == EA_V_LIST) {
@@ -25,7 +26,8 @@ static bool has_null(const struct ea_val *v, unsigned depth)
     return false;
 }
 
-static struct ea_val without_null(struct ea_arena *a, const struct ea_val *v, unsigned depth, int *failed)
+static struct ea_val without_null(struct ea_arena *a, const struct ea_val *v, unsigned depth,
+                                  int *failed)
 {
     v = ea_val_force(v);
     if (depth > EA_MAX_DEPTH || !has_null(v, depth))
@@ -47,7 +49,8 @@ static struct ea_val without_null(struct ea_arena *a, const struct ea_val *v, un
             const struct ea_val *m = ea_val_force(&v->members[i].val);
 
             if (m->type != EA_V_NULL)
-                ea_mapb_put(&b, ea_val_text(&v->members[i].key), without_null(a, m, depth + 1, failed));
+                ea_mapb_put(&b, ea_val_text(&v->members[i].key),
+                            without_null(a, m, depth + 1, failed));
         }
         *failed |= b.failed;
         return ea_mapb_end(&b);
@@ -64,7 +67,8 @@ enum dflt {
     D_SUBJECT_GROUP
 };
 
-/* One default: kind "*pod" is every kind with a pod spec, seen from that spec. A path ends in [] where every item is meant. */
+/* One default: kind "*pod" is every kind with a pod spec, seen from that spec. A path ends in []
+ * where every item is meant. */
 static const struct {
     const char *group, *kind, *path, *field;
     enum dflt how;
@@ -75,13 +79,18 @@ static const struct {
     {"", "*pod", "", "serviceAccountName", D_COPY, "serviceAccount"},
     {"", "*pod", "", "serviceAccountName", D_STRING, "default"},
     {"networking.k8s.io", "NetworkPolicy", "spec", "policyTypes", D_POLICY_TYPES, NULL},
-    {"rbac.authorization.k8s.io", "RoleBinding", "roleRef", "apiGroup", D_STRING, "rbac.authorization.k8s.io"},
-    {"rbac.authorization.k8s.io", "ClusterRoleBinding", "roleRef", "apiGroup", D_STRING, "rbac.authorization.k8s.io"},
+    {"rbac.authorization.k8s.io", "RoleBinding", "roleRef", "apiGroup", D_STRING,
+     "rbac.authorization.k8s.io"},
+    {"rbac.authorization.k8s.io", "ClusterRoleBinding", "roleRef", "apiGroup", D_STRING,
+     "rbac.authorization.k8s.io"},
     {"rbac.authorization.k8s.io", "RoleBinding", "subjects[]", "apiGroup", D_SUBJECT_GROUP, NULL},
-    {"rbac.authorization.k8s.io", "ClusterRoleBinding", "subjects[]", "apiGroup", D_SUBJECT_GROUP, NULL},
+    {"rbac.authorization.k8s.io", "ClusterRoleBinding", "subjects[]", "apiGroup", D_SUBJECT_GROUP,
+     NULL},
     {"storage.k8s.io", "StorageClass", "", "reclaimPolicy", D_STRING, "Delete"},
-    {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "webhooks[]", "failurePolicy", D_STRING, "Fail"},
-    {"admissionregistration.k8s.io", "MutatingWebhookConfiguration", "webhooks[]", "failurePolicy", D_STRING, "Fail"},
+    {"admissionregistration.k8s.io", "ValidatingWebhookConfiguration", "webhooks[]",
+     "failurePolicy", D_STRING, "Fail"},
+    {"admissionregistration.k8s.io", "MutatingWebhookConfiguration", "webhooks[]", "failurePolicy",
+     D_STRING, "Fail"},
 };
 
 static const struct {
@@ -100,14 +109,16 @@ static const struct {
 
 static struct ea_val policy_types(struct ea_arena *a, const struct ea_val *spec)
 {
-    static const struct ea_val words[2] = {{.type = EA_V_STRING, .n = 7, .s = "Ingress"}, {.type = EA_V_STRING, .n = 6, .s = "Egress"}};
+    static const struct ea_val words[2] = {{.type = EA_V_STRING, .n = 7, .s = "Ingress"},
+                                           {.type = EA_V_STRING, .n = 6, .s = "Egress"}};
     const struct ea_val *egress = ea_val_getz(spec, "egress");
 
     return ea_val_list(words, ea_val_is(egress, EA_V_LIST) && egress->n > 0 ? 2 : 1);
 }
 
 /* The map with one more member. */
-static struct ea_val with(struct ea_arena *a, const struct ea_val *map, struct ea_str key, struct ea_val v, int *failed)
+static struct ea_val with(struct ea_arena *a, const struct ea_val *map, struct ea_str key,
+                          struct ea_val v, int *failed)
 {
     struct ea_mapb b;
 
@@ -120,7 +131,8 @@ static struct ea_val with(struct ea_arena *a, const struct ea_val *map, struct e
     return ea_mapb_end(&b);
 }
 
-static struct ea_val set_default(struct ea_arena *a, const struct ea_val *map, size_t d, int *failed)
+static struct ea_val set_default(struct ea_arena *a, const struct ea_val *map, size_t d,
+                                 int *failed)
 {
     struct ea_str field = ea_str(defaults[d].field);
     struct ea_val v;
@@ -144,14 +156,17 @@ static struct ea_val set_default(struct ea_arena *a, const struct ea_val *map, s
         break;
     case D_SUBJECT_GROUP:
     default:
-        v = ea_val_str(ea_str_is(ea_val_get_str(map, "kind"), "ServiceAccount") ? EA_STR("") : EA_STR("rbac.authorization.k8s.io"));
+        v = ea_val_str(ea_str_is(ea_val_get_str(map, "kind"), "ServiceAccount")
+                           ? EA_STR("")
+                           : EA_STR("rbac.authorization.k8s.io"));
         break;
     }
     return with(a, map, field, v, failed);
 }
 
 /* Applies default d to what lies at path below v ("" = v itself). */
-static struct ea_val apply_at(struct ea_arena *a, const struct ea_val *v, struct ea_str path, size_t d, int *failed)
+static struct ea_val apply_at(struct ea_arena *a, const struct ea_val *v, struct ea_str path,
+                              size_t d, int *failed)
 {
     struct ea_str rest, key = ea_str_cut(path, '.', &rest);
     const struct ea_val *child;
@@ -191,7 +206,8 @@ static const char *pod_spec_path(const struct ea_gvr *gvr)
     return NULL;
 }
 
-static struct ea_val with_defaults(struct ea_arena *a, const struct ea_gvr *gvr, struct ea_val v, int *failed)
+static struct ea_val with_defaults(struct ea_arena *a, const struct ea_gvr *gvr, struct ea_val v,
+                                   int *failed)
 {
     const char *pod = pod_spec_path(gvr);
 
@@ -199,15 +215,16 @@ static struct ea_val with_defaults(struct ea_arena *a, const struct ea_gvr *gvr,
         if (strcmp(defaults[i].kind, "*pod") == 0) {
             if (pod)
                 v = apply_at(a, &v, ea_str(pod), i, failed);
-        } else if (ea_str_is(gvr->kind, defaults[i].kind) && ea_str_is(gvr->group, defaults[i].group)) {
+        } else if (ea_str_is(gvr->kind, defaults[i].kind) &&
+                   ea_str_is(gvr->group, defaults[i].group)) {
             v = apply_at(a, &v, ea_str(defaults[i].path), i, failed);
         }
     }
     return v;
 }
 
-int ea_manifest_complete(struct ea_arena *a, const struct ea_gvr *gvr, bool builtin, struct ea_str ns, const struct ea_val *object,
-                         struct ea_val *ret)
+int ea_manifest_complete(struct ea_arena *a, const struct ea_gvr *gvr, bool builtin,
+                         struct ea_str ns, const struct ea_val *object, struct ea_val *ret)
 {
     const struct ea_val *meta;
     int failed = 0;
@@ -220,7 +237,8 @@ int ea_manifest_complete(struct ea_arena *a, const struct ea_gvr *gvr, bool buil
     meta = ea_val_getz(&v, "metadata");
     if (v.type == EA_V_MAP && gvr->namespaced && ns.n && ea_val_get_str(meta, "namespace").n == 0) {
         static const struct ea_val empty = {.type = EA_V_MAP};
-        struct ea_val m = with(a, ea_val_is(meta, EA_V_MAP) ? meta : &empty, EA_STR("namespace"), ea_val_str(ns), &failed);
+        struct ea_val m = with(a, ea_val_is(meta, EA_V_MAP) ? meta : &empty, EA_STR("namespace"),
+                               ea_val_str(ns), &failed);
 
         v = with(a, &v, EA_STR("metadata"), m, &failed);
     }

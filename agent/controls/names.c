@@ -2,14 +2,21 @@
 #include "controls/judge.h"
 
 const char *const ea_level_names[EA_LEVEL_COUNT] = {"basic", "substantial", "high"};
-const char *const ea_severity_names[EA_SEVERITY_COUNT] = {"info", "low", "medium", "high", "critical"};
+const char *const ea_severity_names[EA_SEVERITY_COUNT] = {"info", "low", "medium", "high",
+                                                          "critical"};
 const char *const ea_action_names[EA_ACTION_COUNT] = {"audit", "warn", "deny"};
 const char *const ea_fit_names[EA_FIT_COUNT] = {"direct", "supporting", "weak"};
 const char *const ea_perspective_names[EA_PERSPECTIVE_COUNT] = {"workload", "platform", "both"};
 const char *const ea_result_names[EA_RESULT_COUNT] = {"pass", "fail", "skip", "unknown"};
-const char *const ea_reason_names[EA_REASON_COUNT] = {
-    NULL,          "evaluation-error", "cost-limit", "deadline",     "missing-context", "not-observable",
-    "not-configured", "no-request",    "compile-error"};
+const char *const ea_reason_names[EA_REASON_COUNT] = {NULL,
+                                                      "evaluation-error",
+                                                      "cost-limit",
+                                                      "deadline",
+                                                      "missing-context",
+                                                      "not-observable",
+                                                      "not-configured",
+                                                      "no-request",
+                                                      "compile-error"};
 
 static int find_word(struct ea_str s, const char *const *words, int n)
 {

@@ -1,4 +1,5 @@
-/* controls/params.c - typed settings of a control: declared in its file, set in the configuration, seen as `params`. */
+/* controls/params.c - typed settings of a control: declared in its file, set in the configuration,
+ * seen as `params`. */
 #include "controls/internal.h"
 #include "doc/build.h"
 
@@ -15,7 +16,8 @@ static bool inner_type(struct ea_str s, const char *prefix, struct ea_str *ret)
 
 static bool type_known(struct ea_str s, unsigned depth)
 {
-    static const char *const types[] = {"string", "int", "double", "bool", "list", "map", "duration"};
+    static const char *const types[] = {"string", "int", "double",  "bool",
+                                        "list",   "map", "duration"};
     struct ea_str inner;
 
     for (size_t i = 0; i < EA_COUNT(types); i++)
@@ -64,8 +66,8 @@ bool ea_param_type_ok(struct ea_str type, const struct ea_val *v)
     }
 }
 
-bool ea_params_merge(struct ea_arena *a, const struct ea_val *declared, const struct ea_val *values, struct ea_val *ret,
-                     struct ea_str *ret_missing)
+bool ea_params_merge(struct ea_arena *a, const struct ea_val *declared, const struct ea_val *values,
+                     struct ea_val *ret, struct ea_str *ret_missing)
 {
     struct ea_mapb b;
     bool ok = true;
@@ -89,7 +91,8 @@ bool ea_params_merge(struct ea_arena *a, const struct ea_val *declared, const st
     return ok;
 }
 
-static bool check_declared(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *declared)
+static bool check_declared(struct ea_loader *l, const struct ea_cfile *f,
+                           const struct ea_val *declared)
 {
     static const char *const known[] = {"type", "default", "required", "description", NULL};
     bool ok = true;
@@ -102,7 +105,8 @@ static bool check_declared(struct ea_loader *l, const struct ea_cfile *f, const 
 
         if (!ea_val_is(d, EA_V_MAP) || !type_known(type, 0)) {
             ea_problem_add(l, f, d, true,
-                           "params.%.*s: type must be string, int, double, bool, duration, list, list(T), map or map(string, T)",
+                           "params.%.*s: type must be string, int, double, bool, duration, list, "
+                           "list(T), map or map(string, T)",
                            EA_STRF(name));
             ok = false;
             continue;
@@ -110,11 +114,13 @@ static bool check_declared(struct ea_loader *l, const struct ea_cfile *f, const 
         if (ea_unknown_fields(l, f, d, "a param", known))
             ok = false;
         if (dflt && !ea_param_type_ok(type, dflt)) {
-            ea_problem_add(l, f, dflt, true, "params.%.*s: the default is no %.*s", EA_STRF(name), EA_STRF(type));
+            ea_problem_add(l, f, dflt, true, "params.%.*s: the default is no %.*s", EA_STRF(name),
+                           EA_STRF(type));
             ok = false;
         }
         if (!dflt && !ea_val_get_bool(d, "required", false)) {
-            ea_problem_add(l, f, d, true, "params.%.*s needs a default or required: true", EA_STRF(name));
+            ea_problem_add(l, f, d, true, "params.%.*s needs a default or required: true",
+                           EA_STRF(name));
             ok = false;
         }
     }
@@ -122,7 +128,8 @@ static bool check_declared(struct ea_loader *l, const struct ea_cfile *f, const 
 }
 
 /* Values come from the configuration: they have no line here. */
-static bool check_values(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *declared, const struct ea_val *values)
+static bool check_values(struct ea_loader *l, const struct ea_cfile *f,
+                         const struct ea_val *declared, const struct ea_val *values)
 {
     if (values && values->type != EA_V_MAP) {
         ea_problem_add(l, f, NULL, true, "the configured params of this control must be a map");
@@ -130,14 +137,18 @@ static bool check_values(struct ea_loader *l, const struct ea_cfile *f, const st
     }
     for (size_t i = 0; values && i < values->n; i++) {
         struct ea_str name = ea_val_text(&values->members[i].key);
-        const struct ea_val *v = ea_val_force(&values->members[i].val), *d = ea_val_get(declared, name);
+        const struct ea_val *v = ea_val_force(&values->members[i].val),
+                            *d = ea_val_get(declared, name);
 
         if (!d) {
-            ea_problem_add(l, f, NULL, true, "the configuration sets params.%.*s, which this control does not have", EA_STRF(name));
+            ea_problem_add(l, f, NULL, true,
+                           "the configuration sets params.%.*s, which this control does not have",
+                           EA_STRF(name));
             return false;
         }
         if (v->type != EA_V_NULL && !ea_param_type_ok(ea_val_get_str(d, "type"), v)) {
-            ea_problem_add(l, f, NULL, true, "the configuration sets params.%.*s to a %s, wanted %.*s", EA_STRF(name),
+            ea_problem_add(l, f, NULL, true,
+                           "the configuration sets params.%.*s to a %s, wanted %.*s", EA_STRF(name),
                            ea_val_type_name(v), EA_STRF(ea_val_get_str(d, "type")));
             return false;
         }
@@ -145,7 +156,8 @@ static bool check_values(struct ea_loader *l, const struct ea_cfile *f, const st
     return true;
 }
 
-bool ea_params_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c)
+bool ea_params_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                     struct ea_control *c)
 {
     const struct ea_val *declared = ea_val_getz(spec, "params");
     const struct ea_val *values = l->o->params ? ea_val_get(l->o->params, c->id) : NULL;

@@ -1,7 +1,8 @@
 /* controls/parse.c - one control file into a compiled control.
  *
- * Every problem is noted with file and line. A control whose own text cannot be understood stays in the set with
- * compile_error, so that what it would have judged is `unknown` and not silently absent.
+ * Every problem is noted with file and line. A control whose own text cannot be understood stays in
+ * the set with compile_error, so that what it would have judged is `unknown` and not silently
+ * absent.
  */
 #include <stdio.h>
 
@@ -12,11 +13,13 @@
 
 #define MAX_LIST 256u /* entries of any list of one control */
 
-static const char *const spec_fields[] = {"title",      "severity",    "level",      "requirements", "fit",     "perspective", "rationale",
-                                          "remediation", "references", "action",     "kubernetes",   "use",     "context",     "params",
-                                          "match",      "ratchet",     "policy",     NULL};
-static const char *const policy_fields[] = {"matchConstraints", "matchConditions", "variables", "validations",
-                                            "failurePolicy",    "auditAnnotations", NULL};
+static const char *const spec_fields[] = {
+    "title",     "severity",    "level",      "requirements", "fit",        "perspective",
+    "rationale", "remediation", "references", "action",       "kubernetes", "use",
+    "context",   "params",      "match",      "ratchet",      "policy",     NULL};
+static const char *const policy_fields[] = {
+    "matchConstraints", "matchConditions",  "variables", "validations",
+    "failurePolicy",    "auditAnnotations", NULL};
 
 /* The member, or its parent for messages when it is absent. */
 static const struct ea_val *at(const struct ea_val *map, const char *key)
@@ -26,8 +29,8 @@ static const struct ea_val *at(const struct ea_val *map, const char *key)
     return v ? v : map;
 }
 
-static int parse_word(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, const char *key,
-                      const char *const *words, int n)
+static int parse_word(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                      const char *key, const char *const *words, int n)
 {
     struct ea_str s = ea_val_get_str(spec, key);
     struct ea_buf b;
@@ -44,8 +47,8 @@ static int parse_word(struct ea_loader *l, const struct ea_cfile *f, const struc
 }
 
 /* A list of strings; absent is an empty list. */
-static bool parse_strings(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *v, const char *what,
-                          const struct ea_str **ret, unsigned *ret_n)
+static bool parse_strings(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *v,
+                          const char *what, const struct ea_str **ret, unsigned *ret_n)
 {
     struct ea_str *out;
 
@@ -72,7 +75,8 @@ static bool parse_strings(struct ea_loader *l, const struct ea_cfile *f, const s
     return out != NULL;
 }
 
-static bool parse_refs(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *refs, struct ea_control *c)
+static bool parse_refs(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *refs,
+                       struct ea_control *c)
 {
     struct ea_ref *out;
     size_t n = 0;
@@ -100,7 +104,9 @@ static bool parse_refs(struct ea_loader *l, const struct ea_cfile *f, const stru
             const struct ea_val *part = v->type == EA_V_LIST ? ea_val_at(v, j) : v;
 
             if (!ea_val_is(part, EA_V_STRING)) {
-                ea_problem_add(l, f, part, true, "references.%.*s must be a word or a list of words", EA_STRF(framework));
+                ea_problem_add(l, f, part, true,
+                               "references.%.*s must be a word or a list of words",
+                               EA_STRF(framework));
                 return false;
             }
             out[c->n_refs++] = (struct ea_ref){framework, ea_val_text(part)};
@@ -110,7 +116,8 @@ static bool parse_refs(struct ea_loader *l, const struct ea_cfile *f, const stru
     return true;
 }
 
-static bool parse_metadata(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c)
+static bool parse_metadata(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                           struct ea_control *c)
 {
     int severity = parse_word(l, f, spec, "severity", ea_severity_names, EA_SEVERITY_COUNT);
     int level = parse_word(l, f, spec, "level", ea_level_names, EA_LEVEL_COUNT);
@@ -130,27 +137,33 @@ static bool parse_metadata(struct ea_loader *l, const struct ea_cfile *f, const 
     c->remediation = ea_str_trim(ea_val_get_str(spec, "remediation"));
     for (size_t i = 0; i < EA_COUNT(texts); i++)
         if (ea_str_trim(ea_val_get_str(spec, texts[i])).n == 0) {
-            ea_problem_add(l, f, at(spec, texts[i]), true, "%s must be a text that is not empty", texts[i]);
+            ea_problem_add(l, f, at(spec, texts[i]), true, "%s must be a text that is not empty",
+                           texts[i]);
             ok = false;
         }
-    if (!parse_strings(l, f, ea_val_getz(spec, "requirements"), "requirements", &c->requirements, &c->n_requirements))
+    if (!parse_strings(l, f, ea_val_getz(spec, "requirements"), "requirements", &c->requirements,
+                       &c->n_requirements))
         ok = false;
     else if (c->n_requirements == 0) {
-        ea_problem_add(l, f, at(spec, "requirements"), true, "requirements must name at least one requirement of the catalogue");
+        ea_problem_add(l, f, at(spec, "requirements"), true,
+                       "requirements must name at least one requirement of the catalogue");
         ok = false;
     }
     return parse_refs(l, f, ea_val_getz(spec, "references"), c) && ok;
 }
 
-static bool parse_version(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c)
+static bool parse_version(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                          struct ea_control *c)
 {
     const struct ea_val *v = ea_val_getz(spec, "kubernetes");
     struct ea_str minor, s = ea_val_is(v, EA_V_STRING) ? ea_val_text(v) : EA_STR_NULL;
     struct ea_str major = ea_str_cut(s, '.', &minor);
     uint64_t n = 0;
 
-    if (!ea_str_is(major, "1") || ea_str_to_u64(minor, &n) < 0 || n < 26 || n > EA_CEL_NEWEST_MINOR) {
-        ea_problem_add(l, f, at(spec, "kubernetes"), true, "kubernetes must be a string from \"1.26\" to \"1.%u\"",
+    if (!ea_str_is(major, "1") || ea_str_to_u64(minor, &n) < 0 || n < 26 ||
+        n > EA_CEL_NEWEST_MINOR) {
+        ea_problem_add(l, f, at(spec, "kubernetes"), true,
+                       "kubernetes must be a string from \"1.26\" to \"1.%u\"",
                        EA_CEL_NEWEST_MINOR);
         return false;
     }
@@ -158,11 +171,13 @@ static bool parse_version(struct ea_loader *l, const struct ea_cfile *f, const s
     return true;
 }
 
-static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy, const struct ea_str *use,
-                              unsigned n_use, struct ea_control *c)
+static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f,
+                              const struct ea_val *policy, const struct ea_str *use, unsigned n_use,
+                              struct ea_control *c)
 {
-    static const char *const known[] = {"resourceRules", "excludeResourceRules", "namespaceSelector", "objectSelector", "matchPolicy",
-                                        NULL};
+    static const char *const known[] = {"resourceRules",     "excludeResourceRules",
+                                        "namespaceSelector", "objectSelector",
+                                        "matchPolicy",       NULL};
     const struct ea_val *own = ea_val_getz(policy, "matchConstraints");
     struct ea_str mp = ea_val_get_str(own, "matchPolicy");
     struct ea_rulesb b = {0};
@@ -182,7 +197,8 @@ static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f, con
             return false;
     }
     if (mp.n && !ea_str_is(mp, "Equivalent") && !ea_str_is(mp, "Exact")) {
-        ea_problem_add(l, f, at(own, "matchPolicy"), true, "matchPolicy must be Equivalent or Exact");
+        ea_problem_add(l, f, at(own, "matchPolicy"), true,
+                       "matchPolicy must be Equivalent or Exact");
         return false;
     }
     c->exact = ea_str_is(mp, "Exact");
@@ -190,19 +206,24 @@ static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f, con
     c->object_selector = ea_val_getz(own, "objectSelector");
     if ((c->namespace_selector && !ea_selector_valid(c->namespace_selector)) ||
         (c->object_selector && !ea_selector_valid(c->object_selector))) {
-        ea_problem_add(l, f, own, true, "a label selector needs matchLabels or matchExpressions with key and operator");
+        ea_problem_add(
+            l, f, own, true,
+            "a label selector needs matchLabels or matchExpressions with key and operator");
         return false;
     }
     c->rules = b.r;
     c->n_rules = b.n;
     if (b.n == 0 && !c->node) {
-        ea_problem_add(l, f, policy, true, "no resource rules: name a library under use or write policy.matchConstraints");
+        ea_problem_add(
+            l, f, policy, true,
+            "no resource rules: name a library under use or write policy.matchConstraints");
         return false;
     }
     return true;
 }
 
-static bool parse_match(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c)
+static bool parse_match(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                        struct ea_control *c)
 {
     static const char *const known[] = {"node", NULL};
     const struct ea_val *m = ea_val_getz(spec, "match");
@@ -217,28 +238,33 @@ static bool parse_match(struct ea_loader *l, const struct ea_cfile *f, const str
     return ea_unknown_fields(l, f, m, "match", known) == 0;
 }
 
-static bool parse_ratchet(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c)
+static bool parse_ratchet(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                          struct ea_control *c)
 {
     static const char *const known[] = {"grows", NULL};
     const struct ea_val *r = ea_val_getz(spec, "ratchet");
 
     if (!r)
         return true;
-    if (r->type != EA_V_MAP || ea_unknown_fields(l, f, r, "ratchet", known) || !ea_val_getz(r, "grows")) {
+    if (r->type != EA_V_MAP || ea_unknown_fields(l, f, r, "ratchet", known) ||
+        !ea_val_getz(r, "grows")) {
         ea_problem_add(l, f, r, true, "ratchet must be {grows: [names of lists]}");
         return false;
     }
-    return parse_strings(l, f, ea_val_getz(r, "grows"), "ratchet.grows", &c->ratchet_grows, &c->n_ratchet);
+    return parse_strings(l, f, ea_val_getz(r, "grows"), "ratchet.grows", &c->ratchet_grows,
+                         &c->n_ratchet);
 }
 
-static bool parse_use(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, const struct ea_str **ret, unsigned *ret_n)
+static bool parse_use(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                      const struct ea_str **ret, unsigned *ret_n)
 {
     if (!parse_strings(l, f, ea_val_getz(spec, "use"), "use", ret, ret_n))
         return false;
     for (unsigned i = 0; i < *ret_n; i++)
         if (!ea_library_find(l, (*ret)[i])) {
-            ea_problem_add(l, f, ea_val_at(ea_val_getz(spec, "use"), i), true, "there is no library %.*s (lib/%.*s.yaml)",
-                           EA_STRF((*ret)[i]), EA_STRF((*ret)[i]));
+            ea_problem_add(l, f, ea_val_at(ea_val_getz(spec, "use"), i), true,
+                           "there is no library %.*s (lib/%.*s.yaml)", EA_STRF((*ret)[i]),
+                           EA_STRF((*ret)[i]));
             return false;
         }
     return true;
@@ -251,8 +277,8 @@ struct env_build {
     struct ea_cel_env *env;
 };
 
-static bool build_env(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy, const struct ea_family *lib,
-                      struct ea_control *c, struct env_build *e)
+static bool build_env(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy,
+                      const struct ea_family *lib, struct ea_control *c, struct env_build *e)
 {
     const struct ea_val *vars = ea_val_getz(policy, "variables");
     size_t n;
@@ -273,15 +299,18 @@ static bool build_env(struct ea_loader *l, const struct ea_cfile *f, const struc
         memcpy(e->fam.progs, lib->progs, lib->n_progs * sizeof(*lib->progs));
     if (!ea_variables_compile(l, f, vars, &e->fam, c->kubernetes))
         return false;
-    *e->env = (struct ea_cel_env){
-        .flavour = EA_CEL_KUBERNETES, .minor = c->kubernetes, .vars = e->fam.vars, .n_vars = e->fam.n_vars};
+    *e->env = (struct ea_cel_env){.flavour = EA_CEL_KUBERNETES,
+                                  .minor = c->kubernetes,
+                                  .vars = e->fam.vars,
+                                  .n_vars = e->fam.n_vars};
     c->env = e->env;
     c->variables = e->fam.progs;
     c->n_variables = e->fam.n_progs;
     return true;
 }
 
-static bool parse_conditions(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy, struct ea_control *c)
+static bool parse_conditions(struct ea_loader *l, const struct ea_cfile *f,
+                             const struct ea_val *policy, struct ea_control *c)
 {
     static const char *const known[] = {"name", "expression", NULL};
     const struct ea_val *v = ea_val_getz(policy, "matchConditions");
@@ -317,10 +346,11 @@ static bool parse_conditions(struct ea_loader *l, const struct ea_cfile *f, cons
     return ok;
 }
 
-static bool parse_validation(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *v, size_t i, const struct ea_cel_env *env,
-                             struct ea_validation *ret)
+static bool parse_validation(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *v,
+                             size_t i, const struct ea_cel_env *env, struct ea_validation *ret)
 {
-    static const char *const known[] = {"expression", "message", "messageExpression", "reason", NULL};
+    static const char *const known[] = {"expression", "message", "messageExpression", "reason",
+                                        NULL};
     const struct ea_val *me = ea_val_getz(v, "messageExpression");
     char what[64];
 
@@ -342,21 +372,24 @@ static bool parse_validation(struct ea_loader *l, const struct ea_cfile *f, cons
         if (!ret->message_expr)
             return false;
     }
-    if (ea_val_getz(v, "message") && (ret->message.n == 0 || memchr(ret->message.p, '\n', ret->message.n))) {
+    if (ea_val_getz(v, "message") &&
+        (ret->message.n == 0 || memchr(ret->message.p, '\n', ret->message.n))) {
         ea_problem_add(l, f, at(v, "message"), true, "message must be one line that is not empty");
         return false;
     }
     return ret->expr != NULL;
 }
 
-static bool parse_validations(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy, struct ea_control *c)
+static bool parse_validations(struct ea_loader *l, const struct ea_cfile *f,
+                              const struct ea_val *policy, struct ea_control *c)
 {
     const struct ea_val *v = ea_val_getz(policy, "validations");
     struct ea_validation *out;
     bool ok = true;
 
     if (!ea_val_is(v, EA_V_LIST) || v->n == 0 || v->n > MAX_LIST) {
-        ea_problem_add(l, f, v ? v : policy, true, "policy.validations must be a list with at least one validation");
+        ea_problem_add(l, f, v ? v : policy, true,
+                       "policy.validations must be a list with at least one validation");
         return false;
     }
     out = ea_arena_zalloc(l->a, v->n * sizeof(*out));
@@ -370,7 +403,8 @@ static bool parse_validations(struct ea_loader *l, const struct ea_cfile *f, con
 }
 
 /* auditAnnotations travel to an exported policy; here they are only held to compile. */
-static bool parse_annotations(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy, const struct ea_control *c)
+static bool parse_annotations(struct ea_loader *l, const struct ea_cfile *f,
+                              const struct ea_val *policy, const struct ea_control *c)
 {
     const struct ea_val *v = ea_val_getz(policy, "auditAnnotations");
 
@@ -379,15 +413,17 @@ static bool parse_annotations(struct ea_loader *l, const struct ea_cfile *f, con
         return false;
     }
     for (size_t i = 0; v && i < v->n; i++)
-        if (!ea_compile_at(l, f, at(ea_val_at(v, i), "valueExpression"), "auditAnnotations.valueExpression", c->env, EA_CEL_WANT_ANY))
+        if (!ea_compile_at(l, f, at(ea_val_at(v, i), "valueExpression"),
+                           "auditAnnotations.valueExpression", c->env, EA_CEL_WANT_ANY))
             return false;
     return true;
 }
 
-static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c,
-                        struct ea_control_priv *p)
+static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                        struct ea_control *c, struct ea_control_priv *p)
 {
-    static const char *const known[] = {"name", "apiVersion", "kind", "namespace", "selector", "cap", NULL};
+    static const char *const known[] = {"name",     "apiVersion", "kind", "namespace",
+                                        "selector", "cap",        NULL};
     const struct ea_val *v = ea_val_getz(spec, "context");
     struct ea_join *out;
 
@@ -407,18 +443,22 @@ static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const str
         out[i].name = ea_val_get_str(j, "name");
         out[i].kind = ea_val_get_str(j, "kind");
         out[i].api_version = ea_val_get_str(j, "apiVersion");
-        if (out[i].name.n == 0 || out[i].kind.n == 0 || out[i].api_version.n == 0 || cap < 1 || cap > 100000) {
-            ea_problem_add(l, f, j, true, "a join needs name, apiVersion, kind and cap (1 to 100000)");
+        if (out[i].name.n == 0 || out[i].kind.n == 0 || out[i].api_version.n == 0 || cap < 1 ||
+            cap > 100000) {
+            ea_problem_add(l, f, j, true,
+                           "a join needs name, apiVersion, kind and cap (1 to 100000)");
             return false;
         }
         if (ea_unknown_fields(l, f, j, "a join", known))
             return false;
         out[i].cap = (unsigned)cap;
         if (ea_val_getz(j, "namespace") &&
-            !(out[i].ns = ea_compile_at(l, f, ea_val_getz(j, "namespace"), "context namespace", c->env, EA_CEL_WANT_ANY)))
+            !(out[i].ns = ea_compile_at(l, f, ea_val_getz(j, "namespace"), "context namespace",
+                                        c->env, EA_CEL_WANT_ANY)))
             return false;
         if (ea_val_getz(j, "selector") &&
-            !(out[i].selector = ea_compile_at(l, f, ea_val_getz(j, "selector"), "context selector", c->env, EA_CEL_WANT_ANY)))
+            !(out[i].selector = ea_compile_at(l, f, ea_val_getz(j, "selector"), "context selector",
+                                              c->env, EA_CEL_WANT_ANY)))
             return false;
     }
     p->joins = out;
@@ -444,7 +484,8 @@ static void reads_prog(struct reads *r, const struct ea_cel_prog *p)
     for (unsigned i = 0; i < EA_S_FIXED; i++)
         r->fixed[i] = r->fixed[i] || ea_cel_prog_reads(p, i);
     /* `request` is typed, so that the field can only be reached by its name. */
-    if (ea_cel_prog_reads(p, EA_S_REQUEST) && ea_str_find(ea_cel_prog_source(p), EA_STR("userInfo")) >= 0)
+    if (ea_cel_prog_reads(p, EA_S_REQUEST) &&
+        ea_str_find(ea_cel_prog_source(p), EA_STR("userInfo")) >= 0)
         r->user_info = true;
     for (unsigned i = 0; i < r->c->n_variables && i < MAX_VARS; i++)
         if (ea_cel_prog_reads(p, EA_S_FIXED + i))
@@ -490,13 +531,15 @@ static struct ea_str arena_take(struct ea_loader *l, struct ea_buf *b)
     return s.p ? s : EA_STR("");
 }
 
-static void prerender(struct ea_loader *l, const struct ea_val *spec, const struct ea_control *c, struct ea_control_priv *p)
+static void prerender(struct ea_loader *l, const struct ea_val *spec, const struct ea_control *c,
+                      struct ea_control_priv *p)
 {
     const struct ea_val *refs = ea_val_getz(spec, "references");
     struct ea_buf b;
 
     ea_buf_init(&b, 1u << 20);
-    ea_buf_addf(&b, ",\"severity\":\"%s\",\"level\":\"%s\"", ea_severity_names[c->severity], ea_level_names[c->level]);
+    ea_buf_addf(&b, ",\"severity\":\"%s\",\"level\":\"%s\"", ea_severity_names[c->severity],
+                ea_level_names[c->level]);
     p->json_head = arena_take(l, &b);
     ea_buf_init(&b, 1u << 20);
     ea_buf_addz(&b, ",\"remediation\":");
@@ -515,8 +558,8 @@ static void prerender(struct ea_loader *l, const struct ea_val *spec, const stru
 
 /* ---- the whole file ---- */
 
-static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct ea_val *spec, struct ea_control *c,
-                         struct ea_control_priv *p)
+static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct ea_val *spec,
+                         struct ea_control *c, struct ea_control_priv *p)
 {
     const struct ea_val *policy = ea_val_getz(spec, "policy");
     struct ea_str fp = ea_val_get_str(policy, "failurePolicy");
@@ -527,19 +570,24 @@ static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct e
     bool ok;
 
     if (!ea_val_is(policy, EA_V_MAP)) {
-        ea_problem_add(l, f, at(spec, "policy"), true, "policy must hold the fields of ValidatingAdmissionPolicy.spec");
+        ea_problem_add(l, f, at(spec, "policy"), true,
+                       "policy must hold the fields of ValidatingAdmissionPolicy.spec");
         return false;
     }
-    /* The rules first: a control that fails below is still `unknown` for what it would have judged. */
+    /* The rules first: a control that fails below is still `unknown` for what it would have judged.
+     */
     if (!parse_match(l, f, spec, c) || !parse_use(l, f, spec, &use, &n_use) ||
         !parse_constraints(l, f, policy, use, n_use, c))
         return false;
-    ok = ea_unknown_fields(l, f, policy, "policy (the fields of ValidatingAdmissionPolicy.spec; settings go to spec.params)",
-                           policy_fields) == 0;
+    ok = ea_unknown_fields(
+             l, f, policy,
+             "policy (the fields of ValidatingAdmissionPolicy.spec; settings go to spec.params)",
+             policy_fields) == 0;
     if (!parse_version(l, f, spec, c))
         return false;
     if (fp.n && !ea_str_is(fp, "Fail") && !ea_str_is(fp, "Ignore")) {
-        ea_problem_add(l, f, at(policy, "failurePolicy"), true, "failurePolicy must be Fail or Ignore");
+        ea_problem_add(l, f, at(policy, "failurePolicy"), true,
+                       "failurePolicy must be Fail or Ignore");
         return false;
     }
     c->fail_closed = ea_str_is(fp, "Fail");
@@ -561,13 +609,15 @@ static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct e
     return ok;
 }
 
-static bool parse_all(struct ea_loader *l, struct ea_cfile *f, struct ea_control *c, struct ea_control_priv *p)
+static bool parse_all(struct ea_loader *l, struct ea_cfile *f, struct ea_control *c,
+                      struct ea_control_priv *p)
 {
     static const char *const top[] = {"apiVersion", "kind", "metadata", "spec", NULL};
     const struct ea_val *root = &f->doc.root, *spec = ea_val_getz(root, "spec");
     bool ok = true;
 
-    if (!ea_str_is(ea_val_get_str(root, "apiVersion"), EA_API_VERSION) || !ea_str_is(ea_val_get_str(root, "kind"), "Control")) {
+    if (!ea_str_is(ea_val_get_str(root, "apiVersion"), EA_API_VERSION) ||
+        !ea_str_is(ea_val_get_str(root, "kind"), "Control")) {
         ea_problem_add(l, f, root, true, "must be kind Control of " EA_API_VERSION);
         return false;
     }
@@ -575,7 +625,8 @@ static bool parse_all(struct ea_loader *l, struct ea_cfile *f, struct ea_control
         ea_problem_add(l, f, at(root, "spec"), true, "spec must be a map");
         return false;
     }
-    if (ea_unknown_fields(l, f, root, "a control", top) + ea_unknown_fields(l, f, spec, "spec", spec_fields))
+    if (ea_unknown_fields(l, f, root, "a control", top) +
+        ea_unknown_fields(l, f, spec, "spec", spec_fields))
         ok = false;
     ok = parse_metadata(l, f, spec, c) && ok;
     ok = parse_ratchet(l, f, spec, c) && ok;
@@ -608,7 +659,8 @@ int ea_control_parse(struct ea_loader *l, struct ea_cfile *f, struct ea_control 
         return 0;
     for (size_t i = f->parsed ? before : 0; i < l->n && !ret->compile_error; i++)
         if (l->p[i].fatal && (ea_str_eq(l->p[i].file, f->path) || f->parsed)) {
-            struct ea_str e = ea_arena_printf(l->a, "%.*s:%u: %.*s", EA_STRF(l->p[i].file), l->p[i].line, EA_STRF(l->p[i].text));
+            struct ea_str e = ea_arena_printf(l->a, "%.*s:%u: %.*s", EA_STRF(l->p[i].file),
+                                              l->p[i].line, EA_STRF(l->p[i].text));
 
             ret->compile_error = e.p;
         }

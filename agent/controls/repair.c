@@ -1,6 +1,8 @@
-/* controls/repair.c - the repair rule: what was wrong before must not stop anybody from changing the rest.
+/* controls/repair.c - the repair rule: what was wrong before must not stop anybody from changing
+ * the rest.
  *
- * A failure is the tuple (control, validation, key path, value). An update is denied only for tuples that the old object lacks.
+ * A failure is the tuple (control, validation, key path, value). An update is denied only for
+ * tuples that the old object lacks.
  */
 #include "controls/internal.h"
 
@@ -41,8 +43,10 @@ static bool substance_unchanged(const struct ea_subject *s)
 bool ea_repair_always_allowed(const struct ea_subject *s)
 {
     /* What the API server itself changes with every write. */
-    static const char *const but_finalizers[] = {"finalizers", "managedFields", "resourceVersion", "generation", NULL};
-    static const char *const but_book_keeping[] = {"managedFields", "resourceVersion", "generation", NULL};
+    static const char *const but_finalizers[] = {"finalizers", "managedFields", "resourceVersion",
+                                                 "generation", NULL};
+    static const char *const but_book_keeping[] = {"managedFields", "resourceVersion", "generation",
+                                                   NULL};
     const struct ea_val *deleted = ea_val_path(&s->object, "metadata.deletionTimestamp");
     const struct ea_val *meta, *old_meta;
 
@@ -56,8 +60,11 @@ bool ea_repair_always_allowed(const struct ea_subject *s)
     old_meta = ea_val_getz(&s->old_object, "metadata");
     if (equal_but(meta, old_meta, but_book_keeping))
         return true; /* status only, or nothing at all */
-    return ea_val_equal(ea_val_getz(&s->object, "status") ? ea_val_getz(&s->object, "status") : &(struct ea_val){0},
-                        ea_val_getz(&s->old_object, "status") ? ea_val_getz(&s->old_object, "status") : &(struct ea_val){0}) &&
+    return ea_val_equal(ea_val_getz(&s->object, "status") ? ea_val_getz(&s->object, "status")
+                                                          : &(struct ea_val){0},
+                        ea_val_getz(&s->old_object, "status")
+                            ? ea_val_getz(&s->old_object, "status")
+                            : &(struct ea_val){0}) &&
            equal_but(meta, old_meta, but_finalizers);
 }
 
@@ -66,7 +73,8 @@ static bool grew(const struct ea_subject *s, const struct ea_control *c)
 {
     for (unsigned i = 0; i < c->n_ratchet; i++) {
         EA_AUTO_FREE char *name = ea_str_dupz(c->ratchet_grows[i]);
-        const struct ea_val *now = ea_val_path(&s->object, name), *was = ea_val_path(&s->old_object, name);
+        const struct ea_val *now = ea_val_path(&s->object, name),
+                            *was = ea_val_path(&s->old_object, name);
 
         if (!ea_val_is(now, EA_V_LIST))
             continue;
@@ -84,7 +92,8 @@ static bool grew(const struct ea_subject *s, const struct ea_control *c)
 
 static int cmp_failures(const void *a, const void *b)
 {
-    const struct ea_failure *x = *(const struct ea_failure *const *)a, *y = *(const struct ea_failure *const *)b;
+    const struct ea_failure *x = *(const struct ea_failure *const *)a,
+                            *y = *(const struct ea_failure *const *)b;
     int c;
 
     if (x->validation != y->validation)
@@ -102,8 +111,9 @@ static bool bare_before(const struct ea_finding *old, unsigned validation)
     return false;
 }
 
-int ea_repair_compare(const struct ea_ruleset *rs, const struct ea_subject *s, const struct ea_judge_opts *o,
-                      const struct ea_finding *f, struct ea_arena *a, unsigned *ret_new, struct ea_err *err)
+int ea_repair_compare(const struct ea_ruleset *rs, const struct ea_subject *s,
+                      const struct ea_judge_opts *o, const struct ea_finding *f, struct ea_arena *a,
+                      unsigned *ret_new, struct ea_err *err)
 {
     struct ea_subject old = *s;
     struct ea_judge_opts oo = *o;

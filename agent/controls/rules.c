@@ -1,7 +1,9 @@
-/* controls/rules.c - matchConstraints: which control is asked about which resource, and label selectors.
+/* controls/rules.c - matchConstraints: which control is asked about which resource, and label
+ * selectors.
  *
- * Semantics of admissionregistration.k8s.io/v1 MatchResources. Rule versions count only with matchPolicy: Exact, because with
- * Equivalent (the default) a request for another served version is converted first.
+ * Semantics of admissionregistration.k8s.io/v1 MatchResources. Rule versions count only with
+ * matchPolicy: Exact, because with Equivalent (the default) a request for another served version is
+ * converted first.
  */
 #include <stdio.h>
 
@@ -76,8 +78,8 @@ static bool rule_add(struct ea_loader *l, struct ea_rulesb *b, const struct ea_m
 }
 
 /* A list of non-empty strings (an empty string is the core group, where allowed). */
-static const struct ea_val *string_list(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule, const char *key,
-                                        bool empty_ok)
+static const struct ea_val *string_list(struct ea_loader *l, const struct ea_cfile *f,
+                                        const struct ea_val *rule, const char *key, bool empty_ok)
 {
     const struct ea_val *v = ea_val_get(rule, ea_str(key));
     bool ok = ea_val_is(v, EA_V_LIST) && v->n > 0;
@@ -88,13 +90,15 @@ static const struct ea_val *string_list(struct ea_loader *l, const struct ea_cfi
         ok = ea_val_is(s, EA_V_STRING) && (empty_ok || s->n > 0);
     }
     if (!ok) {
-        ea_problem_add(l, f, v ? v : rule, true, "resourceRules: %s must be a list of strings that is not empty", key);
+        ea_problem_add(l, f, v ? v : rule, true,
+                       "resourceRules: %s must be a list of strings that is not empty", key);
         return NULL;
     }
     return v;
 }
 
-static bool parse_ops(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule, unsigned *ret)
+static bool parse_ops(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule,
+                      unsigned *ret)
 {
     const struct ea_val *v = string_list(l, f, rule, "operations", false);
 
@@ -104,7 +108,8 @@ static bool parse_ops(struct ea_loader *l, const struct ea_cfile *f, const struc
         unsigned op = star(s) ? EA_OP_ALL : ea_op_parse(s);
 
         if (!op) {
-            ea_problem_add(l, f, ea_val_at(v, i), true, "resourceRules: unknown operation %.*s", EA_STRF(s));
+            ea_problem_add(l, f, ea_val_at(v, i), true, "resourceRules: unknown operation %.*s",
+                           EA_STRF(s));
             return false;
         }
         *ret |= op;
@@ -112,9 +117,11 @@ static bool parse_ops(struct ea_loader *l, const struct ea_cfile *f, const struc
     return v != NULL;
 }
 
-static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule, bool exclude, struct ea_rulesb *b)
+static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule,
+                       bool exclude, struct ea_rulesb *b)
 {
-    static const char *const known[] = {"apiGroups", "apiVersions", "operations", "resources", "resourceNames", "scope", NULL};
+    static const char *const known[] = {"apiGroups",     "apiVersions", "operations", "resources",
+                                        "resourceNames", "scope",       NULL};
     struct ea_match_rule r = {.exclude = exclude};
     const struct ea_val *groups, *versions, *resources;
     struct ea_str scope = ea_val_get_str(rule, "scope");
@@ -130,12 +137,15 @@ static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const stru
     resources = string_list(l, f, rule, "resources", false);
     if (!groups || !versions || !resources || !parse_ops(l, f, rule, &r.ops))
         return false;
-    if (scope.n && !star(scope) && !ea_str_is(scope, "Namespaced") && !ea_str_is(scope, "Cluster")) {
-        ea_problem_add(l, f, ea_val_getz(rule, "scope"), true, "scope must be Namespaced, Cluster or *");
+    if (scope.n && !star(scope) && !ea_str_is(scope, "Namespaced") &&
+        !ea_str_is(scope, "Cluster")) {
+        ea_problem_add(l, f, ea_val_getz(rule, "scope"), true,
+                       "scope must be Namespaced, Cluster or *");
         return false;
     }
     r.scope = scope.n == 0 || star(scope) ? 0 : scope.p[0];
-    if (ea_val_getz(rule, "resourceNames") && !(r.names = string_list(l, f, rule, "resourceNames", false)))
+    if (ea_val_getz(rule, "resourceNames") &&
+        !(r.names = string_list(l, f, rule, "resourceNames", false)))
         return false;
     for (size_t g = 0; g < groups->n; g++)
         for (size_t v = 0; v < versions->n; v++)
@@ -151,7 +161,8 @@ static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const stru
     return true;
 }
 
-bool ea_rules_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *constraints, struct ea_rulesb *b)
+bool ea_rules_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *constraints,
+                    struct ea_rulesb *b)
 {
     static const struct {
         const char *key;
@@ -204,7 +215,8 @@ static bool plain(const struct ea_control *c)
     return !c->exact;
 }
 
-/* Controls with a rule that names the resource, scope and version left to the judge. gvr NULL: controls with a wildcard. */
+/* Controls with a rule that names the resource, scope and version left to the judge. gvr NULL:
+ * controls with a wildcard. */
 static struct ea_dispatch *collect(struct ea_loader *l, const struct ea_gvr *gvr)
 {
     const struct ea_ruleset *rs = l->rs;
@@ -241,7 +253,8 @@ int ea_dispatch_build(struct ea_loader *l)
     for (unsigned i = 0; i < rs->n_controls; i++)
         for (unsigned k = 0; k < rs->controls[i].n_rules; k++) {
             const struct ea_match_rule *r = &rs->controls[i].rules[k];
-            struct ea_gvr g = {.group = r->group, .resource = r->resource, .subresource = r->subresource};
+            struct ea_gvr g = {
+                .group = r->group, .resource = r->resource, .subresource = r->subresource};
             struct ea_str key = dispatch_key(&g, buf, sizeof(buf));
             struct ea_dispatch *d;
 
@@ -298,7 +311,8 @@ bool ea_selector_valid(const struct ea_val *selector)
     const struct ea_val *labels = ea_val_getz(selector, "matchLabels");
     const struct ea_val *exprs = ea_val_getz(selector, "matchExpressions");
 
-    if (!ea_val_is(selector, EA_V_MAP) || (labels && labels->type != EA_V_MAP) || (exprs && exprs->type != EA_V_LIST))
+    if (!ea_val_is(selector, EA_V_MAP) || (labels && labels->type != EA_V_MAP) ||
+        (exprs && exprs->type != EA_V_LIST))
         return false;
     for (size_t i = 0; labels && i < labels->n; i++)
         if (!ea_val_is(&labels->members[i].val, EA_V_STRING))

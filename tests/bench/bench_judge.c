@@ -1,4 +1,5 @@
-/* Evaluation of one Deployment against every control that matches it: microseconds an object, beside the parse of the same review.
+/* Evaluation of one Deployment against every control that matches it: microseconds an object,
+ * beside the parse of the same review.
  *
  * Usage: bench_judge [review.json [seconds]]. One line a figure.
  */
@@ -15,7 +16,8 @@ struct subject_of {
     struct ea_subject s;
 };
 
-static int make_subject(struct ea_arena *a, struct ea_str text, struct subject_of *ret, struct ea_err *err)
+static int make_subject(struct ea_arena *a, struct ea_str text, struct subject_of *ret,
+                        struct ea_err *err)
 {
     int r = ea_json_parse(a, text, &ea_json_review_opts, &ret->root, NULL, err);
     const struct ea_val *req = r == 0 ? ea_val_getz(&ret->root, "request") : NULL;
@@ -23,7 +25,8 @@ static int make_subject(struct ea_arena *a, struct ea_str text, struct subject_o
 
     if (r < 0)
         return r;
-    if (!object || !ea_builtin_kind(ea_val_get_str(object, "apiVersion"), ea_val_get_str(object, "kind"), &ret->s.gvr))
+    if (!object || !ea_builtin_kind(ea_val_get_str(object, "apiVersion"),
+                                    ea_val_get_str(object, "kind"), &ret->s.gvr))
         return ea_fail(err, -EINVAL, "the review holds no object of a built-in kind");
     ret->s.op = EA_OP_UPDATE;
     ret->s.has_request = true;
@@ -36,7 +39,8 @@ static int make_subject(struct ea_arena *a, struct ea_str text, struct subject_o
     return 0;
 }
 
-static double measure_judge(const struct ea_ruleset *rs, struct ea_str text, double seconds, bool *ret_ok, unsigned *ret_n)
+static double measure_judge(const struct ea_ruleset *rs, struct ea_str text, double seconds,
+                            bool *ret_ok, unsigned *ret_n)
 {
     struct ea_arena doc, work;
     struct subject_of o;
@@ -100,15 +104,18 @@ int main(int argc, char **argv)
     unsigned findings;
     bool ok;
 
-    if (ea_read_file(path, EA_MAX_ADMISSION_BODY, &text, &n, &err) < 0 || ea_ruleset_load(&o, &rs, NULL, &err) < 0) {
+    if (ea_read_file(path, EA_MAX_ADMISSION_BODY, &text, &n, &err) < 0 ||
+        ea_ruleset_load(&o, &rs, NULL, &err) < 0) {
         (void)fprintf(stderr, "bench_judge: %s\n", ea_err_text(&err));
         return 1;
     }
     us = measure_judge(rs, ea_strn(text, n), seconds, &ok, &findings);
     parse = measure_parse(ea_strn(text, n), seconds / 2);
     if (ok)
-        (void)printf("judge: %.2f us an object, %u controls (%.0f ns each), bar 25 us; parse of the review %.2f us, ratio %.2f\n", us, findings,
-                     findings ? us * 1000 / findings : 0, parse, parse > 0 ? us / parse : 0);
+        (void)printf("judge: %.2f us an object, %u controls (%.0f ns each), bar 25 us; parse of "
+                     "the review %.2f us, ratio %.2f\n",
+                     us, findings, findings ? us * 1000 / findings : 0, parse,
+                     parse > 0 ? us / parse : 0);
     ea_ruleset_unref(rs);
     return ok ? 0 : 1;
 }

@@ -1,4 +1,5 @@
-/* Control files: whatever stands in one, the set loads, says why not, or keeps the control as one that does not compile. */
+/* Control files: whatever stands in one, the set loads, says why not, or keeps the control as one
+ * that does not compile. */
 #include <stdio.h>
 
 #include "base/limits.h"
@@ -12,10 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char catalogue[] =
     "kind: Catalogue\nspec:\n  categories: [{id: OPS}]\n  groups: [{id: pod}]\n"
-    "  controls: [{id: OPS-21, category: OPS, requirements: [{id: OPS-21.1B, level: basic, gist: g}]}]\n";
+    "  controls: [{id: OPS-21, category: OPS, requirements: [{id: OPS-21.1B, level: basic, gist: "
+    "g}]}]\n";
 static const char library[] =
     "apiVersion: eucs-agent.io/v1alpha1\nkind: Library\nmetadata: {name: podspec}\nspec:\n"
-    "  matchConstraints: {resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}\n"
+    "  matchConstraints: {resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: "
+    "[CREATE], resources: [pods]}]}\n"
     "  variables: [{name: podSpec, expression: object.?spec.orValue({})}]\n";
 
 static void judge(const struct ea_ruleset *rs)
@@ -24,7 +27,10 @@ static void judge(const struct ea_ruleset *rs)
         {{.type = EA_V_STRING, .n = 4, .s = "kind"}, {.type = EA_V_STRING, .n = 3, .s = "Pod"}},
         {{.type = EA_V_STRING, .n = 4, .s = "spec"}, {.type = EA_V_MAP}},
     };
-    struct ea_subject s = {.op = EA_OP_CREATE, .object = ea_val_map(members, 2), .name = EA_STR("p"), .namespace_ = EA_STR("n")};
+    struct ea_subject s = {.op = EA_OP_CREATE,
+                           .object = ea_val_map(members, 2),
+                           .name = EA_STR("p"),
+                           .namespace_ = EA_STR("n")};
     struct ea_judge_opts o = {.floor = EA_HIGH, .trace = true};
     struct ea_case_totals totals = {0};
     struct ea_findings f;
@@ -34,7 +40,8 @@ static void judge(const struct ea_ruleset *rs)
     ea_arena_init(&a, 4u << 20, 0);
     if (ea_judge(rs, &s, &o, &a, &f, NULL) == 0)
         for (unsigned i = 0; i < f.n; i++)
-            CHECK((f.f[i].result == EA_UNKNOWN) == (f.f[i].reason != EA_R_NONE && f.f[i].result != EA_SKIP));
+            CHECK((f.f[i].result == EA_UNKNOWN) ==
+                  (f.f[i].reason != EA_R_NONE && f.f[i].result != EA_SKIP));
     ea_arena_done(&a);
     CHECK(ea_cases_run(rs, EA_STR_NULL, NULL, NULL, &totals, NULL) == 0);
 }

@@ -1,4 +1,5 @@
-/* Manifests: whatever scan reads, every object gets its findings and every line of output is JSON. */
+/* Manifests: whatever scan reads, every object gets its findings and every line of output is JSON.
+ */
 #include "app/scan_index.c"
 #include "app/scan_input.c"
 

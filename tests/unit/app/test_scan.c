@@ -47,7 +47,8 @@ static void input(struct ea_scan_input *in, struct messages *m)
     in->arg = m;
 }
 
-static void check(const struct ea_scan_object *o, const char *kind, unsigned document, int item, unsigned line)
+static void check(const struct ea_scan_object *o, const char *kind, unsigned document, int item,
+                  unsigned line)
 {
     assert_true(ea_str_is(o->kind, kind));
     assert_int_equal(o->src.document, document);
@@ -65,11 +66,14 @@ static void yaml_streams(void **state)
 
     (void)state;
     input(&in, &m);
-    ea_scan_input_bytes(&in, EA_STR("a.yaml"),
-                        EA_STR("# head\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n---\napiVersion: v1\nkind: List\nitems:\n"
-                               "- apiVersion: v1\n  kind: Service\n  metadata: {name: s}\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: c}\n"
-                               "---\napiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: p}\n  spec: {}\n"),
-                        true);
+    ea_scan_input_bytes(
+        &in, EA_STR("a.yaml"),
+        EA_STR("# head\napiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n---\napiVersion: "
+               "v1\nkind: List\nitems:\n"
+               "- apiVersion: v1\n  kind: Service\n  metadata: {name: s}\n- apiVersion: v1\n  "
+               "kind: ConfigMap\n  metadata: {name: c}\n"
+               "---\napiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: p}\n  spec: {}\n"),
+        true);
     assert_string_equal(m.errors, "");
     assert_int_equal(in.n, 4);
     check(&in.v[0], "Pod", 0, -1, 2);
@@ -87,18 +91,22 @@ static void json_streams(void **state)
 
     (void)state;
     input(&in, &m);
-    ea_scan_input_bytes(&in, EA_STR("a.json"),
-                        EA_STR("{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"a\"}}\n\n"
-                               "{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"List\",\n  \"items\": [\n    {\n      \"apiVersion\": \"v1\", \"kind\": \"Secret\"\n    },\n"
-                               "    {\n      \"apiVersion\": \"v1\", \"kind\": \"Node\"\n    }\n  ]\n}\n"),
-                        true);
+    ea_scan_input_bytes(
+        &in, EA_STR("a.json"),
+        EA_STR("{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"metadata\": {\"name\": \"a\"}}\n\n"
+               "{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"List\",\n  \"items\": [\n    {\n      "
+               "\"apiVersion\": \"v1\", \"kind\": \"Secret\"\n    },\n"
+               "    {\n      \"apiVersion\": \"v1\", \"kind\": \"Node\"\n    }\n  ]\n}\n"),
+        true);
     assert_string_equal(m.errors, "");
     assert_int_equal(in.n, 3);
     check(&in.v[0], "Pod", 0, -1, 1);
     check(&in.v[1], "Secret", 1, 0, 7);
     check(&in.v[2], "Node", 1, 1, 10);
     /* a repeated key is what the API tools accept, with a warning */
-    ea_scan_input_bytes(&in, EA_STR("b.json"), EA_STR("{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"kind\": \"Pod\"}"), true);
+    ea_scan_input_bytes(&in, EA_STR("b.json"),
+                        EA_STR("{\"apiVersion\": \"v1\", \"kind\": \"Pod\", \"kind\": \"Pod\"}"),
+                        true);
     assert_int_equal(in.n, 4);
     assert_true(strlen(m.warnings) > 0);
     ea_scan_input_done(&in);
@@ -115,12 +123,18 @@ static void bad_input(void **state)
     assert_int_equal(in.n_errors, 1);
     assert_non_null(strstr(m.errors, "a.yaml:2: "));
     ea_scan_input_bytes(&in, EA_STR("b.yaml"), EA_STR("\n\nhello: world\n"), true);
-    assert_non_null(strstr(m.errors, "b.yaml:3: no Kubernetes object: apiVersion or kind is missing"));
+    assert_non_null(
+        strstr(m.errors, "b.yaml:3: no Kubernetes object: apiVersion or kind is missing"));
     ea_scan_input_bytes(&in, EA_STR("c.yaml"), EA_STR("- 1\n"), true);
     assert_non_null(strstr(m.errors, "c.yaml:1: no Kubernetes object: not a map"));
-    ea_scan_input_bytes(&in, EA_STR("d.yaml"), EA_STR("apiVersion: v1\nkind: List\nitems:\n- {kind: Pod}\n- {apiVersion: v1, kind: Pod}\n"), true);
+    ea_scan_input_bytes(
+        &in, EA_STR("d.yaml"),
+        EA_STR(
+            "apiVersion: v1\nkind: List\nitems:\n- {kind: Pod}\n- {apiVersion: v1, kind: Pod}\n"),
+        true);
     assert_int_equal(in.n, 1); /* items of a plain List say both themselves */
-    assert_non_null(strstr(m.errors, "d.yaml:4: no Kubernetes object: apiVersion or kind is missing"));
+    assert_non_null(
+        strstr(m.errors, "d.yaml:4: no Kubernetes object: apiVersion or kind is missing"));
     ea_scan_input_bytes(&in, EA_STR("e.json"), EA_STR("{\"apiVersion\": "), true);
     assert_non_null(strstr(m.errors, "e.json:1: invalid JSON"));
     /* in a folder, a values.yaml is no error */
@@ -134,7 +148,8 @@ static void bad_input(void **state)
     ea_scan_input_add(&in, "/nonexistent.yaml");
     assert_int_equal(in.n_errors, 6);
     ea_scan_input_bytes(&in, EA_STR("f.yaml"),
-                        EA_STR("apiVersion: v1\nkind: List\nitems:\n- kind: List\n  items:\n  - kind: List\n    items:\n    - kind: List\n      items:\n"
+                        EA_STR("apiVersion: v1\nkind: List\nitems:\n- kind: List\n  items:\n  - "
+                               "kind: List\n    items:\n    - kind: List\n      items:\n"
                                "      - {kind: List, items: [{kind: Pod}]}\n"),
                         true);
     assert_int_equal(in.n_errors, 7);
@@ -149,13 +164,15 @@ static void folders(void **state)
 
     (void)state;
     assert_non_null(mkdtemp(dir));
-    static const char *const files[] = {"b.yaml", "a.yml", "sub/c.json", "sub/notes.txt", ".hidden.yaml", "values.yaml"};
+    static const char *const files[] = {"b.yaml",        "a.yml",        "sub/c.json",
+                                        "sub/notes.txt", ".hidden.yaml", "values.yaml"};
 
     for (size_t i = 0; i < EA_COUNT(files); i++) {
         (void)snprintf(path, sizeof(path), "%s/sub", dir);
         assert_int_equal(ea_mkdirs(path, 0700, NULL), 0);
         (void)snprintf(path, sizeof(path), "%s/%s", dir, files[i]);
-        const char *text = strstr(files[i], "values") ? "a: 1\n" : "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n";
+        const char *text =
+            strstr(files[i], "values") ? "a: 1\n" : "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n";
 
         assert_int_equal(ea_write_file(path, text, strlen(text), 0600, NULL), 0);
     }
@@ -210,32 +227,42 @@ static void subjects(void **state)
 
     input(&in, &m);
     ea_arena_init(&a, 1u << 22, 0);
-    ea_scan_input_bytes(&in, EA_STR("a"),
-                        EA_STR("{apiVersion: extensions/v1beta1, kind: Deployment, metadata: {name: d}}\n---\n"
-                               "{apiVersion: v1, kind: Namespace, metadata: {name: shop, namespace: stray}}\n---\n"
-                               "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: x}, spec: {group: x.io, scope: Cluster, names: {kind: Fox, plural: foxen}}}\n---\n"
-                               "{apiVersion: x.io/v1, kind: Fox, metadata: {name: f}}\n---\n"
-                               "{apiVersion: y.io/v2, kind: Proxy, metadata: {name: p, namespace: ns1}}\n---\n"
-                               "{apiVersion: v1, kind: PodList, items: [{metadata: {generateName: g-}, spec: {hostPID: null}}]}\n---\n"
-                               "{apiVersion: cert-manager.io/v1, kind: ClusterIssuer, metadata: {name: i}}\n"),
-                        true);
+    ea_scan_input_bytes(
+        &in, EA_STR("a"),
+        EA_STR("{apiVersion: extensions/v1beta1, kind: Deployment, metadata: {name: d}}\n---\n"
+               "{apiVersion: v1, kind: Namespace, metadata: {name: shop, namespace: stray}}\n---\n"
+               "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: "
+               "{name: x}, spec: {group: x.io, scope: Cluster, names: {kind: Fox, plural: "
+               "foxen}}}\n---\n"
+               "{apiVersion: x.io/v1, kind: Fox, metadata: {name: f}}\n---\n"
+               "{apiVersion: y.io/v2, kind: Proxy, metadata: {name: p, namespace: ns1}}\n---\n"
+               "{apiVersion: v1, kind: PodList, items: [{metadata: {generateName: g-}, spec: "
+               "{hostPID: null}}]}\n---\n"
+               "{apiVersion: cert-manager.io/v1, kind: ClusterIssuer, metadata: {name: i}}\n"),
+        true);
     assert_string_equal(m.errors, "");
     assert_int_equal(in.n, 7);
     ea_scan_index_init(&x, f->rs, &in, false);
     static const struct {
         const char *group, *version, *resource, *ns, *name;
     } want[] = {
-        {"apps", "v1", "deployments", "default", "d"}, {"", "v1", "namespaces", "", "shop"},
-        {"apiextensions.k8s.io", "v1", "customresourcedefinitions", "", "x"}, {"x.io", "v1", "foxen", "", "f"},
-        {"y.io", "v2", "proxies", "ns1", "p"}, {"", "v1", "pods", "default", ""}, {"cert-manager.io", "v1", "clusterissuers", "", "i"},
+        {"apps", "v1", "deployments", "default", "d"},
+        {"", "v1", "namespaces", "", "shop"},
+        {"apiextensions.k8s.io", "v1", "customresourcedefinitions", "", "x"},
+        {"x.io", "v1", "foxen", "", "f"},
+        {"y.io", "v2", "proxies", "ns1", "p"},
+        {"", "v1", "pods", "default", ""},
+        {"cert-manager.io", "v1", "clusterissuers", "", "i"},
     };
 
     for (size_t i = 0; i < EA_COUNT(want); i++) {
         assert_int_equal(ea_scan_subject(&x, &in.v[i], &a, &s), 0);
-        if (!ea_str_is(s.gvr.group, want[i].group) || !ea_str_is(s.gvr.version, want[i].version) || !ea_str_is(s.gvr.resource, want[i].resource) ||
-            !ea_str_is(s.namespace_, want[i].ns) || !ea_str_is(s.name, want[i].name))
-            fail_msg("case %zu: %.*s/%.*s/%.*s %.*s/%.*s", i, EA_STRF(s.gvr.group), EA_STRF(s.gvr.version), EA_STRF(s.gvr.resource),
-                     EA_STRF(s.namespace_), EA_STRF(s.name));
+        if (!ea_str_is(s.gvr.group, want[i].group) || !ea_str_is(s.gvr.version, want[i].version) ||
+            !ea_str_is(s.gvr.resource, want[i].resource) || !ea_str_is(s.namespace_, want[i].ns) ||
+            !ea_str_is(s.name, want[i].name))
+            fail_msg("case %zu: %.*s/%.*s/%.*s %.*s/%.*s", i, EA_STRF(s.gvr.group),
+                     EA_STRF(s.gvr.version), EA_STRF(s.gvr.resource), EA_STRF(s.namespace_),
+                     EA_STRF(s.name));
         if (i == 0)
             assert_true(ea_str_is(ea_val_get_str(&s.object, "apiVersion"), "extensions/v1beta1"));
         if (i == 5) {
@@ -248,7 +275,9 @@ static void subjects(void **state)
     struct ea_val list;
     bool complete = true;
 
-    assert_int_equal(x.lookup.list(x.lookup.arg, &a, EA_STR("v1"), EA_STR("Pod"), EA_STR("default"), 10, &list, &complete), 0);
+    assert_int_equal(x.lookup.list(x.lookup.arg, &a, EA_STR("v1"), EA_STR("Pod"), EA_STR("default"),
+                                   10, &list, &complete),
+                     0);
     assert_int_equal(list.n, 1);
     assert_false(complete);
     ea_scan_index_done(&x);
@@ -262,11 +291,13 @@ static int collect(void *arg, const void *p, size_t n)
 }
 
 static const char manifests[] =
-    "apiVersion: v1\nkind: Pod\nmetadata: {name: \"bad<&>\\\"\", namespace: shop}\nspec: {hostPID: true, containers: [{name: a, image: 'r.example/a:1'}]}\n---\n"
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: \"bad<&>\\\"\", namespace: shop}\nspec: {hostPID: "
+    "true, containers: [{name: a, image: 'r.example/a:1'}]}\n---\n"
     "apiVersion: nothing.example/v1\nkind: Nothing\nmetadata: {name: n}\n";
 
 /* All of one format's bytes for the manifests above. */
-static struct ea_buf render(struct ea_ruleset *rs, const struct ea_scan_format *format, struct ea_scan_report *r)
+static struct ea_buf render(struct ea_ruleset *rs, const struct ea_scan_format *format,
+                            struct ea_scan_report *r)
 {
     struct ea_scan_input in;
     struct ea_scan_index x;
@@ -336,7 +367,8 @@ static void jsonl(void **state)
         cJSON_Delete(v);
     }
     assert_int_equal(failed, 1);
-    assert_int_equal(lines, r.results[EA_PASS] + r.results[EA_FAIL] + r.results[EA_SKIP] + r.results[EA_UNKNOWN]);
+    assert_int_equal(lines, r.results[EA_PASS] + r.results[EA_FAIL] + r.results[EA_SKIP] +
+                                r.results[EA_UNKNOWN]);
     assert_int_equal(r.objects, 2);
     ea_scan_report_done(&r);
     ea_buf_done(&b);
@@ -352,9 +384,12 @@ static void json(void **state)
     assert_non_null(v);
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(v, "findings")), r.findings);
     assert_true(r.findings > 10);
-    assert_string_equal(text_of(cJSON_GetArrayItem(cJSON_GetObjectItem(v, "notJudged"), 0), "kind"), "Nothing");
-    assert_string_equal(text_of(cJSON_GetArrayItem(cJSON_GetObjectItem(v, "errors"), 0), "message"), "not \"YAML\"");
-    assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(v, "summary"), "fail")->valueint, r.results[EA_FAIL]);
+    assert_string_equal(text_of(cJSON_GetArrayItem(cJSON_GetObjectItem(v, "notJudged"), 0), "kind"),
+                        "Nothing");
+    assert_string_equal(text_of(cJSON_GetArrayItem(cJSON_GetObjectItem(v, "errors"), 0), "message"),
+                        "not \"YAML\"");
+    assert_int_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(v, "summary"), "fail")->valueint,
+                     r.results[EA_FAIL]);
     cJSON_Delete(v);
     ea_scan_report_done(&r);
     ea_buf_done(&b);
@@ -371,26 +406,32 @@ static void sarif(void **state)
     assert_non_null(v);
     assert_string_equal(text_of(v, "version"), "2.1.0");
     run = cJSON_GetArrayItem(cJSON_GetObjectItem(v, "runs"), 0);
-    rules = cJSON_GetObjectItem(cJSON_GetObjectItem(cJSON_GetObjectItem(run, "tool"), "driver"), "rules");
+    rules = cJSON_GetObjectItem(cJSON_GetObjectItem(cJSON_GetObjectItem(run, "tool"), "driver"),
+                                "rules");
     assert_int_equal(cJSON_GetArraySize(rules), f->rs->n_controls);
     cJSON_ArrayForEach(res, cJSON_GetObjectItem(run, "results"))
     {
-        const cJSON *rule = cJSON_GetArrayItem(rules, cJSON_GetObjectItem(res, "ruleIndex")->valueint);
+        const cJSON *rule =
+            cJSON_GetArrayItem(rules, cJSON_GetObjectItem(res, "ruleIndex")->valueint);
         const cJSON *loc = cJSON_GetArrayItem(cJSON_GetObjectItem(res, "locations"), 0);
         const cJSON *phys = cJSON_GetObjectItem(loc, "physicalLocation");
 
         assert_string_equal(text_of(rule, "id"), text_of(res, "ruleId"));
-        assert_string_equal(text_of(cJSON_GetObjectItem(phys, "artifactLocation"), "uri"), "dir/a%20b.yaml");
+        assert_string_equal(text_of(cJSON_GetObjectItem(phys, "artifactLocation"), "uri"),
+                            "dir/a%20b.yaml");
         if (strcmp(text_of(res, "kind"), "fail") != 0)
             assert_string_equal(text_of(res, "level"), "none"); /* SARIF 3.27.10 */
         if (strcmp(text_of(res, "ruleId"), "pod-host-pid") == 0) {
             found = true;
             assert_string_equal(text_of(res, "level"), "error");
-            assert_int_equal(strlen(text_of(cJSON_GetObjectItem(res, "partialFingerprints"), "eucsFindingUid/v1")), 64);
+            assert_int_equal(strlen(text_of(cJSON_GetObjectItem(res, "partialFingerprints"),
+                                            "eucsFindingUid/v1")),
+                             64);
         }
     }
     assert_true(found);
-    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(run, "invocations"), 0), "executionSuccessful")));
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(
+        cJSON_GetArrayItem(cJSON_GetObjectItem(run, "invocations"), 0), "executionSuccessful")));
     cJSON_Delete(v);
     ea_scan_report_done(&r);
     ea_buf_done(&b);
@@ -402,7 +443,9 @@ static void junit(void **state)
     struct ea_scan_report r;
     struct ea_buf b = render(f->rs, &ea_scan_junit, &r);
 
-    assert_non_null(strstr(b.p, "<testcase classname=\"pod-host-pid\" name=\"Pod shop/bad&lt;&amp;&gt;&quot;\" file=\"dir/a b.yaml\" line=\"1\" time=\"0\"><failure type=\"deny\""));
+    assert_non_null(
+        strstr(b.p, "<testcase classname=\"pod-host-pid\" name=\"Pod shop/bad&lt;&amp;&gt;&quot;\" "
+                    "file=\"dir/a b.yaml\" line=\"1\" time=\"0\"><failure type=\"deny\""));
     assert_non_null(strstr(b.p, "timestamp=\"2026-01-01T00:00:00\""));
     assert_non_null(strstr(b.p, "<testsuite name=\"input\" tests=\"1\""));
     assert_null(strstr(b.p, "bad<"));
@@ -436,7 +479,8 @@ static void references(void **state)
     assert_non_null(seccomp);
     assert_true(ea_control_has_reference(cat, privileged, EA_STR("pss")));
     assert_true(ea_control_has_reference(cat, privileged, EA_STR("pss:baseline")));
-    assert_true(ea_control_has_reference(cat, privileged, EA_STR("pss:restricted"))); /* as the standard does */
+    assert_true(ea_control_has_reference(cat, privileged,
+                                         EA_STR("pss:restricted"))); /* as the standard does */
     assert_true(ea_control_has_reference(cat, seccomp, EA_STR("pss:restricted")));
     assert_false(ea_control_has_reference(cat, seccomp, EA_STR("pss:baseline")));
     assert_true(ea_control_has_reference(cat, privileged, EA_STR("cis:5.2.2")));
@@ -452,8 +496,17 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(yaml_streams), cmocka_unit_test(json_streams), cmocka_unit_test(bad_input), cmocka_unit_test(folders),
-        T(subjects), T(jsonl), T(json), T(sarif), T(junit), T(table), T(references),
+        cmocka_unit_test(yaml_streams),
+        cmocka_unit_test(json_streams),
+        cmocka_unit_test(bad_input),
+        cmocka_unit_test(folders),
+        T(subjects),
+        T(jsonl),
+        T(json),
+        T(sarif),
+        T(junit),
+        T(table),
+        T(references),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,8 @@
 #include "util.h"
 
 #define X(name, rest)                                                                              \
-    "apiVersion: eucs-agent.io/v1alpha1\nkind: Exemption\nmetadata: {name: " name "}\nspec:\n  control: a\n" rest
+    "apiVersion: eucs-agent.io/v1alpha1\nkind: Exemption\nmetadata: {name: " name                  \
+    "}\nspec:\n  control: a\n" rest
 #define WHO "  reason: needed\n  owner: team\n  approver: ciso\n"
 #define WHEN "  start: 2026-01-01\n  end: 2026-01-31\n"
 #define SELF "  selector: {namespace: shop, kind: Pod, name: 'web-*'}\n"
@@ -48,11 +49,13 @@ static void refused(void **state)
         {X("e", WHO WHEN "  selector: {}\n"), "spec.selector is empty"},
         {X("e", WHO WHEN "  selector: {nam: x}\n"), "unknown field nam in spec.selector"},
         {X("e", WHO SELF WHEN "  forever: true\n"), "unknown field forever in spec"},
-        {X("e", WHO SELF "  start: 2026-02-01\n  end: 2026-01-01\n"), ":11: spec.end lies before spec.start"},
+        {X("e", WHO SELF "  start: 2026-02-01\n  end: 2026-01-01\n"),
+         ":11: spec.end lies before spec.start"},
         {X("e", WHO SELF "  start: soon\n  end: 2026-01-01\n"), "spec.start is no date"},
         {X("e", WHO SELF "  start: 2026-01-01\n  end: never\n"), "spec.end is no date"},
         {"apiVersion: v1\nkind: Exemption\n", "must be kind Exemption"},
-        {"apiVersion: eucs-agent.io/v1alpha1\nkind: Exemption\nspec: {}\n", "metadata.name is missing"},
+        {"apiVersion: eucs-agent.io/v1alpha1\nkind: Exemption\nspec: {}\n",
+         "metadata.name is missing"},
         {X("e", WHO SELF WHEN) "---\n" X("e", WHO SELF WHEN), "exemption e stands twice"},
         {"a: [\n", "line"},
     };
@@ -68,9 +71,11 @@ static void refused(void **state)
     }
 }
 
-static bool holds(const struct ea_exemptions *e, const char *control, const char *kind, const char *ns, const char *name, int64_t now)
+static bool holds(const struct ea_exemptions *e, const char *control, const char *kind,
+                  const char *ns, const char *name, int64_t now)
 {
-    return ea_exemption_find(e, ea_str(control), ea_str(kind), ea_str(ns), ea_str(name), now) != NULL;
+    return ea_exemption_find(e, ea_str(control), ea_str(kind), ea_str(ns), ea_str(name), now) !=
+           NULL;
 }
 
 static void when_and_what(void **state)
@@ -95,7 +100,11 @@ static void when_and_what(void **state)
     assert_false(holds(e, "a", "Pod", "shop", "db", JAN));
     assert_false(holds(NULL, "a", "Pod", "shop", "web-1", JAN));
     ea_exemptions_free(e);
-    assert_int_equal(load_text(X("e", WHO "  selector: {kind: Pod}\n  start: '2026-01-01T12:00:00+02:00'\n  end: '2026-01-01T11:00:00Z'\n"), &e, &err), 0);
+    assert_int_equal(
+        load_text(X("e", WHO "  selector: {kind: Pod}\n  start: '2026-01-01T12:00:00+02:00'\n  "
+                             "end: '2026-01-01T11:00:00Z'\n"),
+                  &e, &err),
+        0);
     assert_false(holds(e, "a", "Pod", "x", "y", JAN + 10 * 3600000000ll - 1));
     assert_true(holds(e, "a", "Pod", "x", "y", JAN + 10 * 3600000000ll));
     assert_false(holds(e, "a", "Pod", "x", "y", JAN + 11 * 3600000000ll));
@@ -127,7 +136,9 @@ static void verdict(void **state)
     struct ea_exemptions *e = NULL;
     struct ea_err err = {0};
     struct ea_arena a;
-    struct ea_ruleset *rs = one_control("a", HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: 'has(object.spec.x)', message: m}]\n");
+    struct ea_ruleset *rs = one_control(
+        "a", HEAD("a") "  policy:\n" ON_PODS
+                       "    validations: [{expression: 'has(object.spec.x)', message: m}]\n");
     struct ea_judge_opts o = {.floor = EA_BASIC, .now_us = JAN};
     struct ea_findings f;
 

@@ -1,9 +1,11 @@
-/* The judge: every result and reason, level, selectors, dispatch, messages, sharing, what denies. */
+/* The judge: every result and reason, level, selectors, dispatch, messages, sharing, what denies.
+ */
 #include "util.h"
 
 #include "doc/build.h"
 
-#define POD(spec) "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec: " spec "\n"
+#define POD(spec)                                                                                  \
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: web, labels: {app: web}}\nspec: " spec "\n"
 #define VALIDATE(expr) "    validations:\n    - {expression: \"" expr "\", message: bad}\n"
 #define ON(expr) "  policy:\n" ON_PODS VALIDATE(expr)
 
@@ -30,7 +32,8 @@ static int teardown(void **state)
 }
 
 /* The only finding of a one-control set for a manifest. */
-static struct ea_finding only(struct bench *b, const char *control, const char *manifest, const struct ea_judge_opts *o)
+static struct ea_finding only(struct bench *b, const char *control, const char *manifest,
+                              const struct ea_judge_opts *o)
 {
     struct ea_ruleset *rs = one_control("a", control);
     struct ea_subject s = subject(&b->a, manifest);
@@ -52,7 +55,8 @@ static void results(void **state)
 
     f = only(b, HEAD("a") ON("!object.spec.?hostPID.orValue(false)"), POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_PASS);
-    f = only(b, HEAD("a") ON("!object.spec.?hostPID.orValue(false)"), POD("{hostPID: true}"), &opts_high);
+    f = only(b, HEAD("a") ON("!object.spec.?hostPID.orValue(false)"), POD("{hostPID: true}"),
+             &opts_high);
     assert_int_equal(f.result, EA_FAIL);
     assert_int_equal(f.reason, EA_R_NONE);
     assert_int_equal(f.n_failures, 1);
@@ -63,22 +67,29 @@ static void results(void **state)
     assert_int_equal(f.result, EA_UNKNOWN);
     assert_int_equal(f.reason, EA_R_EVALUATION_ERROR);
     assert_true(ea_str_find(f.detail, EA_STR("nothing")) >= 0);
-    f = only(b, HEAD("a") "  policy:\n    matchConditions: [{name: m, expression: 'has(object.spec.x)'}]\n" ON_PODS VALIDATE("false"), POD("{}"),
-             &opts_high);
+    f = only(b,
+             HEAD("a") "  policy:\n    matchConditions: [{name: m, expression: "
+                       "'has(object.spec.x)'}]\n" ON_PODS VALIDATE("false"),
+             POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_SKIP);
     assert_int_equal(f.reason, EA_R_NONE);
-    f = only(b, HEAD("a") "  policy:\n    matchConditions: [{name: m, expression: 'object.spec.x == 1'}]\n" ON_PODS VALIDATE("false"), POD("{}"),
-             &opts_high);
+    f = only(b,
+             HEAD("a") "  policy:\n    matchConditions: [{name: m, expression: 'object.spec.x == "
+                       "1'}]\n" ON_PODS VALIDATE("false"),
+             POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_UNKNOWN);
     /* an error does not matter when another condition is false */
-    f = only(b,
-             HEAD("a") "  policy:\n    matchConditions: [{name: m, expression: 'object.spec.x == 1'}, {name: k, expression: 'has(object.spec.y)'}]\n" ON_PODS
-                 VALIDATE("false"),
-             POD("{}"), &opts_high);
+    f = only(
+        b,
+        HEAD("a") "  policy:\n    matchConditions: [{name: m, expression: 'object.spec.x == 1'}, "
+                  "{name: k, expression: 'has(object.spec.y)'}]\n" ON_PODS VALIDATE("false"),
+        POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_SKIP);
     /* a failure counts more than an error beside it */
     f = only(b,
-             HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: 'object.spec.x == 1', message: e}, {expression: 'has(object.spec.y)', message: two}]\n",
+             HEAD("a") "  policy:\n" ON_PODS
+                       "    validations: [{expression: 'object.spec.x == 1', message: e}, "
+                       "{expression: 'has(object.spec.y)', message: two}]\n",
              POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_FAIL);
     assert_str(f.message, "two");
@@ -96,13 +107,17 @@ static void without_request(void **state)
     f = only(b, HEAD("a") ON("request.userInfo.username == 'x'"), POD("{}"), &opts_high);
     assert_int_equal(f.reason, EA_R_NO_REQUEST);
     f = only(b,
-             HEAD("a") "  policy:\n    matchConstraints: {resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [UPDATE, DELETE], resources: [pods]}]}\n" VALIDATE("true"),
+             HEAD("a") "  policy:\n    matchConstraints: {resourceRules: [{apiGroups: [\"\"], "
+                       "apiVersions: [v1], operations: [UPDATE, DELETE], resources: "
+                       "[pods]}]}\n" VALIDATE("true"),
              POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_SKIP);
     assert_int_equal(f.reason, EA_R_NO_REQUEST);
     /* what can be made up is */
     f = only(b,
-             HEAD("a") ON("request.operation == 'CREATE' && request.kind.kind == 'Pod' && request.resource.resource == 'pods' && request.name == 'web' && request.namespace == 'default' && !request.dryRun"),
+             HEAD("a") ON("request.operation == 'CREATE' && request.kind.kind == 'Pod' && "
+                          "request.resource.resource == 'pods' && request.name == 'web' && "
+                          "request.namespace == 'default' && !request.dryRun"),
              POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_PASS);
 }
@@ -110,7 +125,9 @@ static void without_request(void **state)
 static void with_request(void **state)
 {
     struct bench *b = *state;
-    struct ea_ruleset *rs = one_control("a", HEAD("a") ON("request.userInfo.username == 'alice' && oldObject.metadata.name == 'web'"));
+    struct ea_ruleset *rs = one_control(
+        "a",
+        HEAD("a") ON("request.userInfo.username == 'alice' && oldObject.metadata.name == 'web'"));
     struct ea_subject s = update(&b->a, POD("{}"), POD("{hostPID: true}"));
     struct ea_findings f;
 
@@ -129,17 +146,23 @@ static void settings_and_context(void **state)
     struct bench *b = *state;
     struct ea_finding f;
 
-    f = only(b, HEAD("a") "  params: {x: {type: int, required: true}}\n" ON("params.x == 1"), POD("{}"), &opts_high);
+    f = only(b, HEAD("a") "  params: {x: {type: int, required: true}}\n" ON("params.x == 1"),
+             POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_UNKNOWN);
     assert_int_equal(f.reason, EA_R_NOT_CONFIGURED);
     assert_false(ea_finding_denies(&f, EA_DENY));
-    f = only(b, HEAD("a") "  params: {x: {type: int, default: 1}}\n" ON("params.x == 1"), POD("{}"), &opts_high);
+    f = only(b, HEAD("a") "  params: {x: {type: int, default: 1}}\n" ON("params.x == 1"), POD("{}"),
+             &opts_high);
     assert_int_equal(f.result, EA_PASS);
     f = only(b, HEAD("a") ON("namespaceObject.metadata.name == 'x'"), POD("{}"), &opts_high);
     assert_int_equal(f.reason, EA_R_MISSING_CONTEXT);
-    f = only(b, HEAD("a") "  context: [{name: pods, apiVersion: v1, kind: Pod, cap: 10}]\n" ON("size(context.pods) == 0"), POD("{}"), &opts_high);
+    f = only(b,
+             HEAD("a") "  context: [{name: pods, apiVersion: v1, kind: Pod, cap: 10}]\n" ON(
+                 "size(context.pods) == 0"),
+             POD("{}"), &opts_high);
     assert_int_equal(f.reason, EA_R_MISSING_CONTEXT);
-    f = only(b, HEAD("a") ON("level == 'high' && now == timestamp('2026-01-01T00:00:00Z')"), POD("{}"), &opts_high);
+    f = only(b, HEAD("a") ON("level == 'high' && now == timestamp('2026-01-01T00:00:00Z')"),
+             POD("{}"), &opts_high);
     assert_int_equal(f.result, EA_PASS);
 }
 
@@ -149,13 +172,15 @@ static const struct ea_val *namespace_of(void *arg, struct ea_arena *a, struct e
     return ea_str_is(name, "default") ? arg : NULL;
 }
 
-static int list_of(void *arg, struct ea_arena *a, struct ea_str api, struct ea_str kind, struct ea_str ns, size_t cap, struct ea_val *ret,
-                   bool *complete)
+static int list_of(void *arg, struct ea_arena *a, struct ea_str api, struct ea_str kind,
+                   struct ea_str ns, size_t cap, struct ea_val *ret, bool *complete)
 {
     (void)arg;
     (void)api;
     (void)cap;
-    *ret = yaml(a, "[{metadata: {name: p1, labels: {app: web}}}, {metadata: {name: p2, labels: {app: db}}}]");
+    *ret = yaml(
+        a,
+        "[{metadata: {name: p1, labels: {app: web}}}, {metadata: {name: p2, labels: {app: db}}}]");
     *complete = ea_str_is(kind, "NetworkPolicy") && ea_str_is(ns, "default");
     return 0;
 }
@@ -163,33 +188,46 @@ static int list_of(void *arg, struct ea_arena *a, struct ea_str api, struct ea_s
 static void lookup(void **state)
 {
     struct bench *b = *state;
-    struct ea_val ns = yaml(&b->a, "{metadata: {name: default, labels: {tier: gold, eucs-agent.io/level: substantial}}}");
+    struct ea_val ns =
+        yaml(&b->a,
+             "{metadata: {name: default, labels: {tier: gold, eucs-agent.io/level: substantial}}}");
     struct ea_lookup l = {&ns, namespace_of, list_of};
     struct ea_judge_opts o = {.lookup = &l, .floor = EA_BASIC, .now_us = 0};
     struct ea_finding f;
 
-    f = only(b, HEAD("a") ON("namespaceObject.metadata.labels.tier == 'gold' && level == 'substantial'"), POD("{}"), &o);
+    f = only(
+        b, HEAD("a") ON("namespaceObject.metadata.labels.tier == 'gold' && level == 'substantial'"),
+        POD("{}"), &o);
     assert_int_equal(f.result, EA_PASS);
 #define JOIN(kind, extra)                                                                          \
-    "  context:\n  - {name: nps, apiVersion: networking.k8s.io/v1, kind: " kind ", namespace: object.metadata.namespace, cap: 10" extra "}\n"
+    "  context:\n  - {name: nps, apiVersion: networking.k8s.io/v1, kind: " kind                    \
+    ", namespace: object.metadata.namespace, cap: 10" extra "}\n"
     f = only(b, HEAD("a") JOIN("NetworkPolicy", "") ON("size(context.nps) == 2"), POD("{}"), &o);
     assert_int_equal(f.result, EA_PASS);
-    f = only(b, HEAD("a") JOIN("NetworkPolicy", ", selector: \"{'app': 'web'}\"") ON("size(context.nps) == 1 && context.nps[0].metadata.name == 'p1'"), POD("{}"), &o);
+    f = only(b,
+             HEAD("a") JOIN("NetworkPolicy", ", selector: \"{'app': 'web'}\"")
+                 ON("size(context.nps) == 1 && context.nps[0].metadata.name == 'p1'"),
+             POD("{}"), &o);
     assert_int_equal(f.result, EA_PASS);
     f = only(b, HEAD("a") JOIN("Service", "") ON("size(context.nps) == 2"), POD("{}"), &o);
     assert_int_equal(f.reason, EA_R_MISSING_CONTEXT); /* cut: what was not seen is no pass */
-    f = only(b, HEAD("a") JOIN("NetworkPolicy", ", selector: \"object.spec.no\"") ON("true"), POD("{}"), &o);
+    f = only(b, HEAD("a") JOIN("NetworkPolicy", ", selector: \"object.spec.no\"") ON("true"),
+             POD("{}"), &o);
     assert_int_equal(f.reason, EA_R_EVALUATION_ERROR);
 }
 
 static void levels(void **state)
 {
     struct bench *b = *state;
-    struct ea_ruleset *rs = one_control("a", HEAD_AT("a", "substantial", "high", "deny") ON("true"));
+    struct ea_ruleset *rs =
+        one_control("a", HEAD_AT("a", "substantial", "high", "deny") ON("true"));
     struct ea_subject s = subject(&b->a, POD("{}"));
-    struct ea_val up = yaml(&b->a, "{metadata: {name: default, labels: {eucs-agent.io/level: high}}}");
-    struct ea_val down = yaml(&b->a, "{metadata: {name: default, labels: {eucs-agent.io/level: basic}}}");
-    struct ea_val odd = yaml(&b->a, "{metadata: {name: default, labels: {eucs-agent.io/level: top}}}");
+    struct ea_val up =
+        yaml(&b->a, "{metadata: {name: default, labels: {eucs-agent.io/level: high}}}");
+    struct ea_val down =
+        yaml(&b->a, "{metadata: {name: default, labels: {eucs-agent.io/level: basic}}}");
+    struct ea_val odd =
+        yaml(&b->a, "{metadata: {name: default, labels: {eucs-agent.io/level: top}}}");
     struct ea_judge_opts o = {.floor = EA_BASIC};
 
     assert_int_equal(judge(rs, &s, &o, &b->a).n, 0);
@@ -206,7 +244,8 @@ static void levels(void **state)
     s.namespace_object = NULL;
     o.ignore_level = true;
     assert_int_equal(judge(rs, &s, &o, &b->a).n, 1);
-    assert_int_equal(ea_effective_level(EA_BASIC, false, &up), EA_BASIC); /* cluster-scoped: the floor */
+    assert_int_equal(ea_effective_level(EA_BASIC, false, &up),
+                     EA_BASIC); /* cluster-scoped: the floor */
     ea_ruleset_unref(rs);
 }
 
@@ -216,16 +255,24 @@ static void selectors(void **state)
     struct ea_val gold = yaml(&b->a, "{metadata: {name: default, labels: {tier: gold}}}");
     struct ea_subject s = subject(&b->a, POD("{}"));
 #define SELECT(sel)                                                                                \
-    HEAD("a") "  policy:\n    matchConstraints:\n      " sel "\n      resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}]\n" VALIDATE("true")
+    HEAD("a")                                                                                      \
+    "  policy:\n    matchConstraints:\n      " sel                                                 \
+    "\n      resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], "        \
+    "resources: [pods]}]\n" VALIDATE("true")
     static const struct {
         const char *control;
         unsigned n;
     } t[] = {
         {SELECT("objectSelector: {matchLabels: {app: web}}"), 1},
         {SELECT("objectSelector: {matchLabels: {app: db}}"), 0},
-        {SELECT("objectSelector: {matchExpressions: [{key: app, operator: In, values: [db, web]}]}"), 1},
-        {SELECT("objectSelector: {matchExpressions: [{key: app, operator: NotIn, values: [web]}]}"), 0},
-        {SELECT("objectSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"), 1},
+        {SELECT(
+             "objectSelector: {matchExpressions: [{key: app, operator: In, values: [db, web]}]}"),
+         1},
+        {SELECT("objectSelector: {matchExpressions: [{key: app, operator: NotIn, values: [web]}]}"),
+         0},
+        {SELECT(
+             "objectSelector: {matchExpressions: [{key: tier, operator: NotIn, values: [web]}]}"),
+         1},
         {SELECT("objectSelector: {matchExpressions: [{key: tier, operator: Exists}]}"), 0},
         {SELECT("objectSelector: {matchExpressions: [{key: tier, operator: DoesNotExist}]}"), 1},
         {SELECT("namespaceSelector: {matchLabels: {tier: gold}}"), 1},
@@ -241,7 +288,8 @@ static void selectors(void **state)
             fail_msg("case %zu: %u findings", i, f.n);
         ea_ruleset_unref(rs);
     }
-    struct ea_ruleset *rs = one_control("a", SELECT("namespaceSelector: {matchLabels: {tier: gold}}"));
+    struct ea_ruleset *rs =
+        one_control("a", SELECT("namespaceSelector: {matchLabels: {tier: gold}}"));
     struct ea_findings f;
 
     s.namespace_object = NULL;
@@ -257,13 +305,29 @@ static void dispatch(void **state)
     struct folder f;
 #define RULES(rules) "  policy:\n    matchConstraints: {" rules "}\n" VALIDATE("true")
     folder_new(&f);
-    put(&f, "pod/a.yaml", HEAD("a") RULES("resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}]"));
-    put(&f, "pod/b.yaml", HEAD("b") RULES("resourceRules: [{apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], resources: ['*']}]"));
-    put(&f, "pod/c.yaml", HEAD("c") RULES("resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: ['*/scale']}]"));
-    put(&f, "pod/d.yaml", HEAD("d") RULES("matchPolicy: Exact, resourceRules: [{apiGroups: [apps], apiVersions: [v1beta1], operations: [CREATE], resources: [deployments]}]"));
-    put(&f, "pod/e.yaml", HEAD("e") RULES("excludeResourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}], resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, services]}]"));
-    put(&f, "pod/f.yaml", HEAD("f") RULES("resourceRules: [{apiGroups: ['*'], apiVersions: ['*'], operations: [CREATE], resources: [namespaces, pods], scope: Cluster}]"));
-    put(&f, "pod/g.yaml", HEAD("g") RULES("resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods], resourceNames: [db]}]"));
+    put(&f, "pod/a.yaml",
+        HEAD("a") RULES("resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: "
+                        "[CREATE], resources: [pods]}]"));
+    put(&f, "pod/b.yaml",
+        HEAD("b") RULES("resourceRules: [{apiGroups: ['*'], apiVersions: ['*'], operations: ['*'], "
+                        "resources: ['*']}]"));
+    put(&f, "pod/c.yaml",
+        HEAD("c") RULES("resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: "
+                        "[CREATE], resources: ['*/scale']}]"));
+    put(&f, "pod/d.yaml",
+        HEAD("d") RULES("matchPolicy: Exact, resourceRules: [{apiGroups: [apps], apiVersions: "
+                        "[v1beta1], operations: [CREATE], resources: [deployments]}]"));
+    put(&f, "pod/e.yaml",
+        HEAD("e")
+            RULES("excludeResourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: "
+                  "[CREATE], resources: [pods]}], resourceRules: [{apiGroups: [\"\"], apiVersions: "
+                  "[v1], operations: [CREATE, UPDATE], resources: [pods, services]}]"));
+    put(&f, "pod/f.yaml",
+        HEAD("f") RULES("resourceRules: [{apiGroups: ['*'], apiVersions: ['*'], operations: "
+                        "[CREATE], resources: [namespaces, pods], scope: Cluster}]"));
+    put(&f, "pod/g.yaml",
+        HEAD("g") RULES("resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: "
+                        "[CREATE], resources: [pods], resourceNames: [db]}]"));
     struct ea_ruleset *rs = load(&f, NULL);
     static const struct {
         struct ea_gvr g;
@@ -274,13 +338,18 @@ static void dispatch(void **state)
         {{{"", 0}, {"v1", 2}, {"namespaces", 10}, {"", 0}, {"Namespace", 9}, false}, "bf"},
         {{{"apps", 4}, {"v1", 2}, {"deployments", 11}, {"scale", 5}, {"Scale", 5}, true}, "c"},
         {{{"apps", 4}, {"v1", 2}, {"deployments", 11}, {"", 0}, {"Deployment", 10}, true}, "b"},
-        {{{"apps", 4}, {"v1beta1", 7}, {"deployments", 11}, {"", 0}, {"Deployment", 10}, true}, "bd"},
+        {{{"apps", 4}, {"v1beta1", 7}, {"deployments", 11}, {"", 0}, {"Deployment", 10}, true},
+         "bd"},
         {{{"x.io", 4}, {"v1", 2}, {"things", 6}, {"", 0}, {"Thing", 5}, true}, "b"},
         {{{"x.io", 4}, {"v1", 2}, {"things", 6}, {"scale", 5}, {"Scale", 5}, true}, ""},
     };
 
     for (size_t i = 0; i < EA_COUNT(t); i++) {
-        struct ea_subject s = {.gvr = t[i].g, .op = EA_OP_CREATE, .has_request = true, .name = EA_STR("web"), .object = yaml(&b->a, "{}")};
+        struct ea_subject s = {.gvr = t[i].g,
+                               .op = EA_OP_CREATE,
+                               .has_request = true,
+                               .name = EA_STR("web"),
+                               .object = yaml(&b->a, "{}")};
         struct ea_findings found = judge(rs, &s, &opts_high, &b->a);
         char ids[16] = "";
 
@@ -308,7 +377,8 @@ static void kinds(void **state)
         {"apps/v1beta2", "DaemonSet", "apps", "daemonsets"},
         {"batch/v1beta1", "CronJob", "batch", "cronjobs"},
         {"policy/v1beta1", "PodDisruptionBudget", "policy", "poddisruptionbudgets"},
-        {"rbac.authorization.k8s.io/v1beta1", "ClusterRole", "rbac.authorization.k8s.io", "clusterroles"},
+        {"rbac.authorization.k8s.io/v1beta1", "ClusterRole", "rbac.authorization.k8s.io",
+         "clusterroles"},
         {"autoscaling/v1", "HorizontalPodAutoscaler", "autoscaling", "horizontalpodautoscalers"},
         {"v1", "Secret", "", "secrets"},
     };
@@ -334,16 +404,21 @@ static void messages(void **state)
 {
     struct bench *b = *state;
     struct ea_finding f;
-#define MSG(rest) HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: \"has(object.spec.x)\"" rest "}]\n"
-    f = only(b, MSG(", messageExpression: \"'pod ' + object.metadata.name\""), POD("{}"), &opts_high);
+#define MSG(rest)                                                                                  \
+    HEAD("a")                                                                                      \
+    "  policy:\n" ON_PODS "    validations: [{expression: \"has(object.spec.x)\"" rest "}]\n"
+    f = only(b, MSG(", messageExpression: \"'pod ' + object.metadata.name\""), POD("{}"),
+             &opts_high);
     assert_str(f.message, "pod web");
     f = only(b, MSG(", messageExpression: \"' pod '\""), POD("{}"), &opts_high);
     assert_str(f.message, "pod");
-    f = only(b, MSG(", messageExpression: \"string(object.spec.none)\", message: plain"), POD("{}"), &opts_high);
+    f = only(b, MSG(", messageExpression: \"string(object.spec.none)\", message: plain"), POD("{}"),
+             &opts_high);
     assert_str(f.message, "plain");
     f = only(b, MSG(", messageExpression: \"''\", message: plain"), POD("{}"), &opts_high);
     assert_str(f.message, "plain");
-    f = only(b, MSG(", messageExpression: 'string(object.spec.two)', message: plain"), POD("{two: \"a\\nb\"}"), &opts_high);
+    f = only(b, MSG(", messageExpression: 'string(object.spec.two)', message: plain"),
+             POD("{two: \"a\\nb\"}"), &opts_high);
     assert_str(f.message, "plain");
     f = only(b, MSG(""), POD("{}"), &opts_high);
     assert_str(f.message, "failed expression: has(object.spec.x)");
@@ -356,8 +431,12 @@ static void all_elements(void **state)
     struct ea_finding f;
     struct ea_buf text;
 
-    f = only(b, HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"),
-             POD("{containers: [{name: a, securityContext: {privileged: true}}, {name: b}], initContainers: [{name: i, securityContext: {privileged: true}}]}"), &o);
+    f = only(b,
+             HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE(
+                 "variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"),
+             POD("{containers: [{name: a, securityContext: {privileged: true}}, {name: b}], "
+                 "initContainers: [{name: i, securityContext: {privileged: true}}]}"),
+             &o);
     assert_int_equal(f.n_failures, 2);
     assert_str(f.failures[0].path, "spec.containers[0].securityContext.privileged");
     assert_str(f.failures[0].element, "a");
@@ -371,11 +450,17 @@ static void all_elements(void **state)
         ea_buf_addf(&text, "{name: c%d, securityContext: {privileged: true}},", i);
     ea_buf_addz(&text, "]}\n");
     ea_buf_addc(&text, 0);
-    f = only(b, HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"), text.p, &o);
+    f = only(b,
+             HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE(
+                 "variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"),
+             text.p, &o);
     assert_int_equal(f.n_failures, EA_MAX_FAILURES);
     assert_int_equal(f.n_more, 4);
     o.all_failures = true;
-    f = only(b, HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"), text.p, &o);
+    f = only(b,
+             HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE(
+                 "variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"),
+             text.p, &o);
     assert_int_equal(f.n_failures, 20);
     assert_int_equal(f.n_more, 0);
     assert_str(f.failures[19].value, "true");
@@ -394,12 +479,16 @@ static void cost(void **state)
         ea_buf_addz(&text, "1,");
     ea_buf_addz(&text, "]\n");
     ea_buf_addc(&text, 0);
-    f = only(b, HEAD("a") ON("object.spec.l.all(x, object.spec.l.all(y, x == y))"), text.p, &opts_high);
+    f = only(b, HEAD("a") ON("object.spec.l.all(x, object.spec.l.all(y, x == y))"), text.p,
+             &opts_high);
     assert_int_equal(f.result, EA_UNKNOWN);
     assert_int_equal(f.reason, EA_R_COST_LIMIT);
     assert_true(ea_finding_denies(&f, EA_DENY)); /* padding must not buy admission */
     assert_false(ea_finding_denies(&f, EA_WARN));
-    f = only(b, HEAD_AT("a", "basic", "high", "warn") ON("object.spec.l.all(x, object.spec.l.all(y, x == y))"), text.p, &opts_high);
+    f = only(b,
+             HEAD_AT("a", "basic", "high", "warn")
+                 ON("object.spec.l.all(x, object.spec.l.all(y, x == y))"),
+             text.p, &opts_high);
     assert_int_equal(f.reason, EA_R_COST_LIMIT);
     assert_false(ea_finding_denies(&f, EA_DENY));
     ea_buf_done(&text);
@@ -447,9 +536,14 @@ static void denies(void **state)
     assert_false(ea_finding_denies(&f, EA_DENY));
     f = only(b, HEAD("a") ON("object.spec.x == 1"), POD("{}"), &opts_high);
     assert_false(ea_finding_denies(&f, EA_DENY)); /* failurePolicy Ignore */
-    f = only(b, HEAD("a") "  policy:\n    failurePolicy: Fail\n" ON_PODS VALIDATE("object.spec.x == 1"), POD("{}"), &opts_high);
+    f = only(
+        b, HEAD("a") "  policy:\n    failurePolicy: Fail\n" ON_PODS VALIDATE("object.spec.x == 1"),
+        POD("{}"), &opts_high);
     assert_true(ea_finding_denies(&f, EA_DENY));
-    f = only(b, HEAD("a") "  params: {x: {type: int, required: true}}\n  policy:\n    failurePolicy: Fail\n" ON_PODS VALIDATE("params.x == 1"), POD("{}"), &opts_high);
+    f = only(b,
+             HEAD("a") "  params: {x: {type: int, required: true}}\n  policy:\n    failurePolicy: "
+                       "Fail\n" ON_PODS VALIDATE("params.x == 1"),
+             POD("{}"), &opts_high);
     assert_false(ea_finding_denies(&f, EA_DENY));
     f = only(b, HEAD("a") ON("true"), POD("{}"), &opts_high);
     assert_false(ea_finding_denies(&f, EA_DENY));
@@ -473,13 +567,21 @@ static void sharing(void **state)
 {
     struct bench *b = *state;
     struct folder f;
-    struct ea_subject s = subject(&b->a, POD("{containers: [{name: a, image: x}], initContainers: [{name: b}]}"));
+    struct ea_subject s =
+        subject(&b->a, POD("{containers: [{name: a, image: x}], initContainers: [{name: b}]}"));
 
     folder_new(&f);
-    put(&f, "pod/a.yaml", HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.all(c, has(c.image))"));
-    put(&f, "pod/b.yaml", HEAD("b") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.size() == 2"));
-    put(&f, "pod/c.yaml", HEAD("c") "  use: [podspec]\n  policy:\n    variables: [{name: k, expression: variables.containers.size() + 1}]\n" VALIDATE("variables.k == 3"));
-    put(&f, "pod/d.yaml", HEAD("d") "  use: [podspec]\n  policy:\n    variables: [{name: k, expression: variables.containers.size() - 1}]\n" VALIDATE("variables.k == 3"));
+    put(&f, "pod/a.yaml",
+        HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE(
+            "variables.containers.all(c, has(c.image))"));
+    put(&f, "pod/b.yaml",
+        HEAD("b") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.size() == 2"));
+    put(&f, "pod/c.yaml",
+        HEAD("c") "  use: [podspec]\n  policy:\n    variables: [{name: k, expression: "
+                  "variables.containers.size() + 1}]\n" VALIDATE("variables.k == 3"));
+    put(&f, "pod/d.yaml",
+        HEAD("d") "  use: [podspec]\n  policy:\n    variables: [{name: k, expression: "
+                  "variables.containers.size() - 1}]\n" VALIDATE("variables.k == 3"));
     struct ea_ruleset *rs = load(&f, NULL);
     struct ea_findings found = judge(rs, &s, &opts_high, &b->a);
 
@@ -489,7 +591,8 @@ static void sharing(void **state)
     for (unsigned i = 0; i < 4; i++) {
         struct ea_finding alone;
 
-        assert_int_equal(ea_judge_one(rs, found.f[i].control, &s, &opts_high, &b->a, &alone, NULL), 0);
+        assert_int_equal(ea_judge_one(rs, found.f[i].control, &s, &opts_high, &b->a, &alone, NULL),
+                         0);
         assert_int_equal(alone.result, found.f[i].result);
         assert_int_equal(alone.n_failures, found.f[i].n_failures);
         if (alone.n_failures)
@@ -511,20 +614,29 @@ static void nulls_and_defaults(void **state)
 
     s = subject(&b->a, POD("{hostPID: null, containers: [{name: a, securityContext: null}]}"));
     assert_null(ea_val_path(&s.object, "spec.hostPID"));
-    assert_null(ea_val_getz(ea_val_at(ea_val_path(&s.object, "spec.containers"), 0), "securityContext"));
+    assert_null(
+        ea_val_getz(ea_val_at(ea_val_path(&s.object, "spec.containers"), 0), "securityContext"));
     assert_str(ea_val_path_str(&s.object, "metadata.namespace"), "default");
     assert_str(ea_val_path_str(&s.object, "spec.serviceAccountName"), "default");
-    s = subject(&b->a, "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: x}\nspec: {ports: []}\n");
+    s = subject(
+        &b->a,
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: x}\nspec: {ports: []}\n");
     assert_str(ea_val_path_str(&s.object, "spec.type"), "ClusterIP");
     assert_str(s.namespace_, "x");
-    s = subject(&b->a, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: s}\nspec: {podSelector: {}, egress: [{}]}\n");
+    s = subject(&b->a, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: "
+                       "s}\nspec: {podSelector: {}, egress: [{}]}\n");
     assert_int_equal(ea_val_path(&s.object, "spec.policyTypes")->n, 2);
-    s = subject(&b->a, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: s}\nspec: {podSelector: {}}\n");
+    s = subject(&b->a, "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: "
+                       "s}\nspec: {podSelector: {}}\n");
     assert_int_equal(ea_val_path(&s.object, "spec.policyTypes")->n, 1);
-    s = subject(&b->a, "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: s}\nroleRef: {kind: ClusterRole, name: x}\n"
-                       "subjects: [{kind: User, name: a}, {kind: ServiceAccount, name: b, namespace: c}]\n");
+    s = subject(
+        &b->a,
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: "
+        "s}\nroleRef: {kind: ClusterRole, name: x}\n"
+        "subjects: [{kind: User, name: a}, {kind: ServiceAccount, name: b, namespace: c}]\n");
     assert_str(ea_val_path_str(&s.object, "roleRef.apiGroup"), "rbac.authorization.k8s.io");
-    assert_str(ea_val_get_str(ea_val_at(ea_val_getz(&s.object, "subjects"), 0), "apiGroup"), "rbac.authorization.k8s.io");
+    assert_str(ea_val_get_str(ea_val_at(ea_val_getz(&s.object, "subjects"), 0), "apiGroup"),
+               "rbac.authorization.k8s.io");
     assert_str(ea_val_get_str(ea_val_at(ea_val_getz(&s.object, "subjects"), 1), "apiGroup"), "");
     assert_null(ea_val_path(&s.object, "metadata.namespace"));
     assert_int_equal(s.namespace_.n, 0);
@@ -533,7 +645,8 @@ static void nulls_and_defaults(void **state)
 static void arena_full(void **state)
 {
     struct bench *b = *state;
-    struct ea_ruleset *rs = one_control("a", HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE("variables.containers.all(c, has(c.image))"));
+    struct ea_ruleset *rs = one_control("a", HEAD("a") "  use: [podspec]\n  policy:\n" VALIDATE(
+                                                 "variables.containers.all(c, has(c.image))"));
     struct ea_subject s = subject(&b->a, POD("{containers: [{name: a, image: x}]}"));
 
     for (size_t cap = 64; cap <= 16384; cap *= 2) {
@@ -556,9 +669,24 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(results), T(without_request), T(with_request), T(settings_and_context), T(lookup),  T(levels),        T(selectors),
-        T(dispatch), T(kinds),          T(messages),     T(all_elements),         T(cost),    T(deadline),      T(denies),
-        T(compile_error), T(sharing),   T(nulls_and_defaults), T(arena_full),
+        T(results),
+        T(without_request),
+        T(with_request),
+        T(settings_and_context),
+        T(lookup),
+        T(levels),
+        T(selectors),
+        T(dispatch),
+        T(kinds),
+        T(messages),
+        T(all_elements),
+        T(cost),
+        T(deadline),
+        T(denies),
+        T(compile_error),
+        T(sharing),
+        T(nulls_and_defaults),
+        T(arena_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,9 @@ static void loads_and_compiles(void **state)
 
     (void)state;
     folder_new(&f);
-    put(&f, "pod/a.yaml", HEAD("a") "  use: [podspec]\n  policy:\n    validations:\n    - expression: variables.containers.size() >= 0\n      message: m\n");
+    put(&f, "pod/a.yaml",
+        HEAD("a") "  use: [podspec]\n  policy:\n    validations:\n    - expression: "
+                  "variables.containers.size() >= 0\n      message: m\n");
     put(&f, "pod/a.cases.yaml", CASES("a"));
     struct ea_ruleset *rs = load(&f, &p);
 
@@ -52,12 +54,14 @@ static void problem(const char *text, unsigned line, const char *want)
     struct ea_ruleset *rs = load(&f, &p);
 
     for (size_t i = 0; i < p.n; i++) {
-        if (p.p[i].line == line && ea_str_find(p.p[i].text, ea_str(want)) >= 0 && ea_str_ends(p.p[i].file, EA_STR("/pod/a.yaml")))
+        if (p.p[i].line == line && ea_str_find(p.p[i].text, ea_str(want)) >= 0 &&
+            ea_str_ends(p.p[i].file, EA_STR("/pod/a.yaml")))
             found = true;
     }
     if (!found) {
         for (size_t i = 0; i < p.n; i++)
-            print_message("have %.*s:%u: %.*s\n", EA_STRF(p.p[i].file), p.p[i].line, EA_STRF(p.p[i].text));
+            print_message("have %.*s:%u: %.*s\n", EA_STRF(p.p[i].file), p.p[i].line,
+                          EA_STRF(p.p[i].text));
         fail_msg("no problem at line %u with: %s", line, want);
     }
     assert_int_equal(rs->n_compile_errors, 1);
@@ -67,7 +71,8 @@ static void problem(const char *text, unsigned line, const char *want)
     folder_done(&f);
 }
 
-#define POLICY(expr) "  policy:\n" ON_PODS "    validations:\n    - expression: \"" expr "\"\n      message: m\n"
+#define POLICY(expr)                                                                               \
+    "  policy:\n" ON_PODS "    validations:\n    - expression: \"" expr "\"\n      message: m\n"
 
 static void says_file_and_line(void **state)
 {
@@ -79,32 +84,49 @@ static void says_file_and_line(void **state)
     problem(HEAD("a") POLICY("variables.x == 1"), 19, "undeclared reference");
     problem(HEAD("a") "  colour: red\n" POLICY("true"), 16, "unknown field colour in spec");
     problem(HEAD("a") "  use: [nolib]\n" POLICY("true"), 16, "there is no library nolib");
-    problem(HEAD("a") "  policy:\n" ON_PODS "    paramKind: {}\n    validations: [{expression: 'true', message: m}]\n", 18, "unknown field paramKind");
+    problem(HEAD("a") "  policy:\n" ON_PODS
+                      "    paramKind: {}\n    validations: [{expression: 'true', message: m}]\n",
+            18, "unknown field paramKind");
     problem(HEAD("a") "  policy:\n" ON_PODS, 16, "policy.validations must be a list");
-    problem(HEAD("a") "  policy:\n    validations: [{expression: 'true', message: m}]\n", 16, "no resource rules");
-    problem(HEAD("a") "  policy:\n    failurePolicy: Maybe\n" ON_PODS "    validations: [{expression: 'true', message: m}]\n", 17,
-            "failurePolicy must be Fail or Ignore");
-    problem(HEAD("a") "  params: {days: {type: int, default: x}}\n" POLICY("true"), 16, "the default is no int");
+    problem(HEAD("a") "  policy:\n    validations: [{expression: 'true', message: m}]\n", 16,
+            "no resource rules");
+    problem(HEAD("a") "  policy:\n    failurePolicy: Maybe\n" ON_PODS
+                      "    validations: [{expression: 'true', message: m}]\n",
+            17, "failurePolicy must be Fail or Ignore");
+    problem(HEAD("a") "  params: {days: {type: int, default: x}}\n" POLICY("true"), 16,
+            "the default is no int");
     problem(HEAD("a") "  params: {days: {type: age}}\n" POLICY("true"), 16, "type must be string");
-    problem(HEAD("a") "  params: {days: {type: int}}\n" POLICY("true"), 16, "needs a default or required: true");
+    problem(HEAD("a") "  params: {days: {type: int}}\n" POLICY("true"), 16,
+            "needs a default or required: true");
     problem(HEAD("a") "  match: {node: 1}\n" POLICY("true"), 16, "match must be {node: true}");
     problem(HEAD("a") "  ratchet: {}\n" POLICY("true"), 16, "ratchet must be");
-    problem(HEAD("a") "  context: [{name: x}]\n" POLICY("true"), 16, "a join needs name, apiVersion, kind and cap");
-    problem(HEAD("a") "  policy:\n    matchConditions: [{expression: 'true'}]\n" ON_PODS "    validations: [{expression: 'true', message: m}]\n", 17,
-            "a match condition needs a name");
-    problem(HEAD("a") "  policy:\n    variables: [{name: 1x, expression: '1'}]\n" ON_PODS "    validations: [{expression: 'true', message: m}]\n", 17,
-            "a variable needs a name");
-    problem(HEAD("a") "  policy:\n    variables: [{name: b, expression: variables.c}, {name: c, expression: '1'}]\n" ON_PODS
+    problem(HEAD("a") "  context: [{name: x}]\n" POLICY("true"), 16,
+            "a join needs name, apiVersion, kind and cap");
+    problem(HEAD("a") "  policy:\n    matchConditions: [{expression: 'true'}]\n" ON_PODS
+                      "    validations: [{expression: 'true', message: m}]\n",
+            17, "a match condition needs a name");
+    problem(HEAD("a") "  policy:\n    variables: [{name: 1x, expression: '1'}]\n" ON_PODS
+                      "    validations: [{expression: 'true', message: m}]\n",
+            17, "a variable needs a name");
+    problem(HEAD("a") "  policy:\n    variables: [{name: b, expression: variables.c}, {name: c, "
+                      "expression: '1'}]\n" ON_PODS
                       "    validations: [{expression: 'true', message: m}]\n",
             17, "undeclared reference");
-    problem(HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: 'true', messageExpression: '1 + 1'}]\n", 18,
-            "validations[0].messageExpression");
-    problem(HEAD_AT("a", "basic", "awful", "deny") POLICY("true"), 6, "severity must be info, low, medium, high or critical");
-    problem(HEAD_AT("a", "none", "high", "deny") POLICY("true"), 7, "level must be basic, substantial or high");
-    problem(HEAD_AT("a", "basic", "high", "shout") POLICY("true"), 14, "action must be audit, warn or deny");
-    problem("apiVersion: eucs-agent.io/v1alpha1\nkind: Control\nmetadata: {name: a}\nspec: 1\n", 4, "spec must be a map");
-    problem("apiVersion: v1\nkind: Control\nmetadata: {name: a}\nspec: {}\n", 1, "must be kind Control");
-    problem("apiVersion: eucs-agent.io/v1alpha1\nkind: Control\n  metadata: {name: a}\n", 3, "line 3");
+    problem(HEAD("a") "  policy:\n" ON_PODS
+                      "    validations: [{expression: 'true', messageExpression: '1 + 1'}]\n",
+            18, "validations[0].messageExpression");
+    problem(HEAD_AT("a", "basic", "awful", "deny") POLICY("true"), 6,
+            "severity must be info, low, medium, high or critical");
+    problem(HEAD_AT("a", "none", "high", "deny") POLICY("true"), 7,
+            "level must be basic, substantial or high");
+    problem(HEAD_AT("a", "basic", "high", "shout") POLICY("true"), 14,
+            "action must be audit, warn or deny");
+    problem("apiVersion: eucs-agent.io/v1alpha1\nkind: Control\nmetadata: {name: a}\nspec: 1\n", 4,
+            "spec must be a map");
+    problem("apiVersion: v1\nkind: Control\nmetadata: {name: a}\nspec: {}\n", 1,
+            "must be kind Control");
+    problem("apiVersion: eucs-agent.io/v1alpha1\nkind: Control\n  metadata: {name: a}\n", 3,
+            "line 3");
     problem("a: 1\na: 2\n", 2, "");
     problem("a: yes\n", 1, "");
     problem(HEAD("a") "---\n" HEAD("a"), 1, "one document is wanted");
@@ -115,25 +137,37 @@ static void bad_rules(void **state)
     static const struct {
         const char *rule, *want;
     } t[] = {
-        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [MAKE], resources: [pods]}", "unknown operation MAKE"},
-        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE]}", "resources must be a list"},
-        {"{apiGroups: [], apiVersions: [v1], operations: [CREATE], resources: [pods]}", "apiGroups must be a list"},
-        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: Half}", "scope must be"},
-        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods], extra: 1}", "unknown field extra"},
+        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [MAKE], resources: [pods]}",
+         "unknown operation MAKE"},
+        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE]}",
+         "resources must be a list"},
+        {"{apiGroups: [], apiVersions: [v1], operations: [CREATE], resources: [pods]}",
+         "apiGroups must be a list"},
+        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods], scope: "
+         "Half}",
+         "scope must be"},
+        {"{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods], extra: "
+         "1}",
+         "unknown field extra"},
         {"1", "must be a map"},
     };
     char text[4096];
 
     (void)state;
     for (size_t i = 0; i < EA_COUNT(t); i++) {
-        (void)snprintf(text, sizeof(text), "%s  policy:\n    matchConstraints: {resourceRules: [%s]}\n    validations: [{expression: 'true', message: m}]\n",
+        (void)snprintf(text, sizeof(text),
+                       "%s  policy:\n    matchConstraints: {resourceRules: [%s]}\n    validations: "
+                       "[{expression: 'true', message: m}]\n",
                        HEAD("a"), t[i].rule);
         problem(text, 17, t[i].want);
     }
-    problem(HEAD("a") "  policy:\n    matchConstraints: {resourceRules: [], matchPolicy: Loose}\n    validations: [{expression: 'true', message: m}]\n", 17,
-            "matchPolicy must be");
-    problem(HEAD("a") "  policy:\n    matchConstraints: {objectSelector: {matchExpressions: [{key: a, operator: Is}]}, resourceRules: [{apiGroups: "
-                      "[\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}\n    validations: [{expression: 'true', message: m}]\n",
+    problem(HEAD("a") "  policy:\n    matchConstraints: {resourceRules: [], matchPolicy: Loose}\n  "
+                      "  validations: [{expression: 'true', message: m}]\n",
+            17, "matchPolicy must be");
+    problem(HEAD("a") "  policy:\n    matchConstraints: {objectSelector: {matchExpressions: [{key: "
+                      "a, operator: Is}]}, resourceRules: [{apiGroups: "
+                      "[\"\"], apiVersions: [v1], operations: [CREATE], resources: [pods]}]}\n    "
+                      "validations: [{expression: 'true', message: m}]\n",
             17, "a label selector needs");
 }
 
@@ -152,10 +186,13 @@ static void whole_set_refused(void **state)
     put(&f, "lib/bad.yaml", "a: [\n");
     assert_int_equal(ea_ruleset_load(&o, &rs, NULL, &err), -EINVAL);
     assert_non_null(strstr(err.text, "lib/bad.yaml"));
-    put(&f, "lib/bad.yaml", "apiVersion: eucs-agent.io/v1alpha1\nkind: Library\nmetadata: {name: good}\nspec: {}\n");
+    put(&f, "lib/bad.yaml",
+        "apiVersion: eucs-agent.io/v1alpha1\nkind: Library\nmetadata: {name: good}\nspec: {}\n");
     assert_int_equal(ea_ruleset_load(&o, &rs, NULL, &err), -EINVAL);
     assert_non_null(strstr(err.text, "metadata.name must be the file's name"));
-    put(&f, "lib/bad.yaml", "apiVersion: eucs-agent.io/v1alpha1\nkind: Library\nmetadata: {name: bad}\nspec: {variables: [{name: x, expression: '1 +'}]}\n");
+    put(&f, "lib/bad.yaml",
+        "apiVersion: eucs-agent.io/v1alpha1\nkind: Library\nmetadata: {name: bad}\nspec: "
+        "{variables: [{name: x, expression: '1 +'}]}\n");
     put(&f, "pod/a.yaml", HEAD("a") "  use: [bad]\n" POLICY("true"));
     assert_int_equal(ea_ruleset_load(&o, &rs, NULL, &err), 0);
     assert_int_equal(rs->n_compile_errors, 1);
@@ -163,9 +200,11 @@ static void whole_set_refused(void **state)
     put(&f, "rbac/a.yaml", HEAD("a") POLICY("true"));
     assert_int_equal(ea_ruleset_load(&o, &rs, NULL, &err), -EINVAL);
     assert_non_null(strstr(err.text, "is also in"));
-    put(&f, "catalogue.yaml", "kind: Catalogue\nspec: {categories: [], controls: [], counts: {requirements: 5}}\n");
+    put(&f, "catalogue.yaml",
+        "kind: Catalogue\nspec: {categories: [], controls: [], counts: {requirements: 5}}\n");
     assert_int_equal(ea_ruleset_load(&o, &rs, NULL, &err), -EINVAL);
-    assert_non_null(strstr(err.text, "catalogue.yaml:2: counts.requirements is 5, but the file holds 0"));
+    assert_non_null(
+        strstr(err.text, "catalogue.yaml:2: counts.requirements is 5, but the file holds 0"));
     folder_done(&f);
 }
 
@@ -184,7 +223,8 @@ static void params_from_configuration(void **state)
     folder_new(&f);
     o.dir = f.path;
     put(&f, "pod/a.yaml",
-        HEAD("a") "  params:\n    days: {type: int, default: 30}\n    names: {type: list(string), required: true}\n" POLICY("params.days == 30 && size(params.names) > 0"));
+        HEAD("a") "  params:\n    days: {type: int, default: 30}\n    names: {type: list(string), "
+                  "required: true}\n" POLICY("params.days == 30 && size(params.names) > 0"));
     p = yaml(&a, "{}");
     assert_int_equal(ea_ruleset_load(&o, &rs, &problems, &err), 0);
     assert_true(rs->controls[0].missing_param);
@@ -199,7 +239,8 @@ static void params_from_configuration(void **state)
     p = yaml(&a, "a: {names: [1]}");
     assert_int_equal(ea_ruleset_load(&o, &rs, &problems, &err), 0);
     assert_int_equal(rs->n_compile_errors, 1);
-    assert_non_null(strstr(rs->controls[0].compile_error, "params.names to a list, wanted list(string)"));
+    assert_non_null(
+        strstr(rs->controls[0].compile_error, "params.names to a list, wanted list(string)"));
     ea_ruleset_unref(rs);
     p = yaml(&a, "a: {nemes: [x]}");
     assert_int_equal(ea_ruleset_load(&o, &rs, &problems, &err), 0);
@@ -214,8 +255,11 @@ static void what_it_reads(void **state)
     struct ea_ruleset *rs;
 
     (void)state;
-    rs = one_control("a", HEAD("a") "  policy:\n" ON_PODS "    variables:\n    - {name: u, expression: request.userInfo.username}\n    - {name: w, expression: variables.u}\n"
-                                    "    validations: [{expression: variables.w == 'x', message: m}]\n");
+    rs = one_control(
+        "a", HEAD("a") "  policy:\n" ON_PODS
+                       "    variables:\n    - {name: u, expression: request.userInfo.username}\n   "
+                       " - {name: w, expression: variables.u}\n"
+                       "    validations: [{expression: variables.w == 'x', message: m}]\n");
     assert_null(rs->controls[0].compile_error);
     assert_true(rs->controls[0].reads_request);
     ea_ruleset_unref(rs);
@@ -223,10 +267,14 @@ static void what_it_reads(void **state)
     assert_false(rs->controls[0].reads_request);
     assert_true(rs->controls[0].priv->uses_request);
     ea_ruleset_unref(rs);
-    rs = one_control("a", HEAD("a") "  policy:\n" ON_PODS "    variables: [{name: o, expression: oldObject}]\n    validations: [{expression: 'true', message: m}]\n");
+    rs = one_control("a", HEAD("a") "  policy:\n" ON_PODS
+                                    "    variables: [{name: o, expression: oldObject}]\n    "
+                                    "validations: [{expression: 'true', message: m}]\n");
     assert_false(rs->controls[0].reads_old); /* nobody asks for the variable */
     ea_ruleset_unref(rs);
-    rs = one_control("a", HEAD("a") POLICY("oldObject == null && namespaceObject.metadata.name == 'x' && level == 'high' && now > timestamp('2020-01-01T00:00:00Z')"));
+    rs = one_control("a", HEAD("a")
+                              POLICY("oldObject == null && namespaceObject.metadata.name == 'x' && "
+                                     "level == 'high' && now > timestamp('2020-01-01T00:00:00Z')"));
     assert_null(rs->controls[0].compile_error);
     assert_true(rs->controls[0].reads_old);
     assert_true(rs->controls[0].reads_namespace);
@@ -247,7 +295,9 @@ static void lint_of(const char *control, const char *cases, const char *want)
     folder_new(&f);
     o.dir = f.path;
     put(&f, "pod/a.yaml", control);
-    put(&f, "pod/b.yaml", HEAD("b") "  use: [podspec]\n" "  policy: {validations: [{expression: 'true', message: m}]}\n");
+    put(&f, "pod/b.yaml",
+        HEAD("b") "  use: [podspec]\n"
+                  "  policy: {validations: [{expression: 'true', message: m}]}\n");
     put(&f, "pod/b.cases.yaml", CASES("b"));
     if (cases)
         put(&f, "pod/a.cases.yaml", cases);
@@ -256,7 +306,8 @@ static void lint_of(const char *control, const char *cases, const char *want)
         found = found || ea_str_find(p.p[i].text, ea_str(want)) >= 0;
     if (!found || (!want && p.n)) {
         for (size_t i = 0; i < p.n; i++)
-            print_message("have %.*s:%u: %.*s\n", EA_STRF(p.p[i].file), p.p[i].line, EA_STRF(p.p[i].text));
+            print_message("have %.*s:%u: %.*s\n", EA_STRF(p.p[i].file), p.p[i].line,
+                          EA_STRF(p.p[i].text));
         fail_msg("wanted: %s", want ? want : "nothing");
     }
     ea_ruleset_unref(rs);
@@ -265,8 +316,10 @@ static void lint_of(const char *control, const char *cases, const char *want)
 
 #define HEAD_WITH(id, reqs, fit, refs, action)                                                     \
     "apiVersion: eucs-agent.io/v1alpha1\nkind: Control\nmetadata: {name: " id "}\nspec:\n"         \
-    "  title: A title\n  severity: high\n  level: basic\n  requirements: " reqs "\n  fit: " fit "\n" \
-    "  perspective: workload\n  rationale: because\n  remediation: change it\n  references: " refs "\n" \
+    "  title: A title\n  severity: high\n  level: basic\n  requirements: " reqs "\n  fit: " fit    \
+    "\n"                                                                                           \
+    "  perspective: workload\n  rationale: because\n  remediation: change it\n  references: " refs \
+    "\n"                                                                                           \
     "  action: " action "\n  kubernetes: \"1.30\"\n"
 
 static void lint(void **state)
@@ -275,22 +328,37 @@ static void lint(void **state)
     lint_of(HEAD("a") POLICY("!object.spec.?hostPID.orValue(false)"), CASES("a"), NULL);
     lint_of(HEAD("a") POLICY("true"), NULL, "a.cases.yaml is missing");
     lint_of(HEAD("z") POLICY("true"), CASES("z"), "metadata.name is z, but the file's name says a");
-    lint_of(HEAD_WITH("a", "[OPS-99.1B]", "direct", "{}", "warn") POLICY("true"), CASES("a"), "unknown requirement OPS-99.1B");
-    lint_of(HEAD_WITH("a", "[OPS-21.3H]", "direct", "{}", "warn") POLICY("true"), CASES("a"), "level is basic, but its requirements begin at high");
-    lint_of(HEAD_WITH("a", "[OPS-21.1B, OPS-21.1B]", "direct", "{}", "warn") POLICY("true"), CASES("a"), "stands twice");
-    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{pss: Baseline}", "warn") POLICY("true"), CASES("a"), "references.pss must be exactly one word");
-    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{pss: [baseline, restricted]}", "warn") POLICY("true"), CASES("a"),
-            "references.pss must be exactly one word");
-    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{sox: [x]}", "warn") POLICY("true"), CASES("a"), "unknown framework sox");
-    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "weak", "{}", "deny") POLICY("true"), CASES("a"), "action deny needs fit direct");
-    lint_of(HEAD_AT("a", "basic", "low", "deny") POLICY("true"), CASES("a"), "action deny needs severity high or critical");
+    lint_of(HEAD_WITH("a", "[OPS-99.1B]", "direct", "{}", "warn") POLICY("true"), CASES("a"),
+            "unknown requirement OPS-99.1B");
+    lint_of(HEAD_WITH("a", "[OPS-21.3H]", "direct", "{}", "warn") POLICY("true"), CASES("a"),
+            "level is basic, but its requirements begin at high");
+    lint_of(HEAD_WITH("a", "[OPS-21.1B, OPS-21.1B]", "direct", "{}", "warn") POLICY("true"),
+            CASES("a"), "stands twice");
+    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{pss: Baseline}", "warn") POLICY("true"),
+            CASES("a"), "references.pss must be exactly one word");
+    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{pss: [baseline, restricted]}", "warn")
+                POLICY("true"),
+            CASES("a"), "references.pss must be exactly one word");
+    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "direct", "{sox: [x]}", "warn") POLICY("true"),
+            CASES("a"), "unknown framework sox");
+    lint_of(HEAD_WITH("a", "[OPS-21.1B]", "weak", "{}", "deny") POLICY("true"), CASES("a"),
+            "action deny needs fit direct");
+    lint_of(HEAD_AT("a", "basic", "low", "deny") POLICY("true"), CASES("a"),
+            "action deny needs severity high or critical");
     lint_of(HEAD("a") "  match: {node: true}\n" POLICY("true"), CASES("a"), "action must be audit");
-    lint_of(HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: 'true'}]\n", CASES("a"), "neither message nor messageExpression");
-    lint_of(HEAD("a") POLICY("true"), "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: x, expect: pass, objekt: {}}]\n",
+    lint_of(HEAD("a") "  policy:\n" ON_PODS "    validations: [{expression: 'true'}]\n", CASES("a"),
+            "neither message nor messageExpression");
+    lint_of(HEAD("a") POLICY("true"),
+            "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: "
+            "x, expect: pass, objekt: {}}]\n",
             "unknown field objekt");
-    lint_of(HEAD("a") POLICY("true"), "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: x, expect: maybe}]\n",
+    lint_of(HEAD("a") POLICY("true"),
+            "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: "
+            "x, expect: maybe}]\n",
             "expect must be pass, fail, skip or unknown");
-    lint_of(HEAD("a") POLICY("true"), "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: x, expect: pass}]\n",
+    lint_of(HEAD("a") POLICY("true"),
+            "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: a}\ncases: [{name: "
+            "x, expect: pass}]\n",
             "one that passes, one that fails and one whose name says which field is missing");
 }
 
@@ -316,23 +384,35 @@ static void cases(void **state)
 
     (void)state;
     folder_new(&f);
-    put(&f, "pod/a.yaml", HEAD("a") "  params: {days: {type: int, default: 1}}\n" POLICY("!object.spec.?hostPID.orValue(false)"));
-    put(&f, "pod/a.cases.yaml", CASES("a")
-        "- {name: wrong result, expect: pass, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {hostPID: true}}}\n"
-        "- {name: wrong message, expect: fail, message: other, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {hostPID: true}}}\n"
-        "- {name: wrong path, expect: fail, path: spec.x, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {hostPID: true}}}\n"
-        "- {name: no rule, expect: pass, operation: CREATE, object: {apiVersion: v1, kind: Service, metadata: {name: a}}}\n"
-        "- {name: bad param, expect: pass, params: {days: x}, object: {apiVersion: v1, kind: Pod, metadata: {name: a}}}\n"
-        "- {name: no kind, expect: pass, object: {apiVersion: v9, kind: Thing, metadata: {name: a}}}\n");
+    put(&f, "pod/a.yaml",
+        HEAD("a") "  params: {days: {type: int, default: 1}}\n" POLICY(
+            "!object.spec.?hostPID.orValue(false)"));
+    put(&f, "pod/a.cases.yaml",
+        CASES("a") "- {name: wrong result, expect: pass, object: {apiVersion: v1, kind: Pod, "
+                   "metadata: {name: a}, spec: {hostPID: true}}}\n"
+                   "- {name: wrong message, expect: fail, message: other, object: {apiVersion: v1, "
+                   "kind: Pod, metadata: {name: a}, spec: {hostPID: true}}}\n"
+                   "- {name: wrong path, expect: fail, path: spec.x, object: {apiVersion: v1, "
+                   "kind: Pod, metadata: {name: a}, spec: {hostPID: true}}}\n"
+                   "- {name: no rule, expect: pass, operation: CREATE, object: {apiVersion: v1, "
+                   "kind: Service, metadata: {name: a}}}\n"
+                   "- {name: bad param, expect: pass, params: {days: x}, object: {apiVersion: v1, "
+                   "kind: Pod, metadata: {name: a}}}\n"
+                   "- {name: no kind, expect: pass, object: {apiVersion: v9, kind: Thing, "
+                   "metadata: {name: a}}}\n");
     struct ea_ruleset *rs = load(&f, NULL);
 
     assert_int_equal(ea_cases_run(rs, EA_STR("a"), collect, &l, &t, &err), 0);
     assert_int_equal(t.passed, 3);
     assert_int_equal(t.failed, 6);
-    assert_non_null(strstr(l.text, "/pod/a.cases.yaml:8: a, wrong result: expected pass, got fail: m"));
-    assert_non_null(strstr(l.text, "a, wrong message: expected a message with \"other\", got \"m\""));
-    assert_non_null(strstr(l.text, "a, wrong path: expected a failure at spec.x, the first one is at spec.hostPID"));
-    assert_non_null(strstr(l.text, "a, no rule: the control's rules do not ask for CREATE of services"));
+    assert_non_null(
+        strstr(l.text, "/pod/a.cases.yaml:8: a, wrong result: expected pass, got fail: m"));
+    assert_non_null(
+        strstr(l.text, "a, wrong message: expected a message with \"other\", got \"m\""));
+    assert_non_null(strstr(
+        l.text, "a, wrong path: expected a failure at spec.x, the first one is at spec.hostPID"));
+    assert_non_null(
+        strstr(l.text, "a, no rule: the control's rules do not ask for CREATE of services"));
     assert_non_null(strstr(l.text, "a, bad param: params.days has the wrong type"));
     assert_non_null(strstr(l.text, "a, no kind: unknown kind v9, Thing"));
     assert_int_equal(ea_cases_run(rs, EA_STR("nope"), collect, &l, &t, &err), -ENOENT);
@@ -375,9 +455,15 @@ static void embedded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(loads_and_compiles), cmocka_unit_test(says_file_and_line), cmocka_unit_test(bad_rules),
-        cmocka_unit_test(whole_set_refused),  cmocka_unit_test(params_from_configuration), cmocka_unit_test(what_it_reads),
-        cmocka_unit_test(lint), cmocka_unit_test(cases), cmocka_unit_test(embedded),
+        cmocka_unit_test(loads_and_compiles),
+        cmocka_unit_test(says_file_and_line),
+        cmocka_unit_test(bad_rules),
+        cmocka_unit_test(whole_set_refused),
+        cmocka_unit_test(params_from_configuration),
+        cmocka_unit_test(what_it_reads),
+        cmocka_unit_test(lint),
+        cmocka_unit_test(cases),
+        cmocka_unit_test(embedded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* What the tests of this room share: control folders made on the fly, objects from text, one judged control. */
+/* What the tests of this room share: control folders made on the fly, objects from text, one judged
+ * control. */
 #ifndef TEST_CONTROLS_UTIL_H
 #define TEST_CONTROLS_UTIL_H
 
@@ -23,7 +24,8 @@
     "apiVersion: eucs-agent.io/v1alpha1\nkind: Catalogue\nmetadata: {name: eucs}\nspec:\n"         \
     "  categories:\n  - {id: OPS, title: Operations}\n"                                            \
     "  groups:\n  - {id: pod, title: Pods}\n  - {id: rbac, title: Roles}\n"                        \
-    "  kinds:\n  - {kind: Gateway, group: gateway.networking.k8s.io, version: v1, resource: gateways, scope: namespaced}\n" \
+    "  kinds:\n  - {kind: Gateway, group: gateway.networking.k8s.io, version: v1, resource: "      \
+    "gateways, scope: namespaced}\n"                                                               \
     "  controls:\n  - id: OPS-21\n    category: OPS\n    title: Hardening\n    requirements:\n"    \
     "    - {id: OPS-21.1B, level: basic, gist: harden}\n"                                          \
     "    - {id: OPS-21.2S, level: substantial, gist: harden more}\n"                               \
@@ -32,28 +34,38 @@
 #define PODSPEC                                                                                    \
     "apiVersion: eucs-agent.io/v1alpha1\nkind: Library\nmetadata: {name: podspec}\nspec:\n"        \
     "  matchConstraints:\n    resourceRules:\n"                                                    \
-    "    - {apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/ephemeralcontainers]}\n" \
-    "    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}\n" \
+    "    - {apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE, UPDATE], resources: "       \
+    "[pods, pods/ephemeralcontainers]}\n"                                                          \
+    "    - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: "       \
+    "[deployments]}\n"                                                                             \
     "  variables:\n"                                                                               \
-    "  - name: podSpec\n    expression: \"object.kind == 'Pod' ? object.?spec.orValue({}) : object.?spec.?template.?spec.orValue({})\"\n" \
-    "  - name: containers\n    expression: variables.podSpec.?containers.orValue([]) + variables.podSpec.?initContainers.orValue([])" \
+    "  - name: podSpec\n    expression: \"object.kind == 'Pod' ? object.?spec.orValue({}) : "      \
+    "object.?spec.?template.?spec.orValue({})\"\n"                                                 \
+    "  - name: containers\n    expression: variables.podSpec.?containers.orValue([]) + "           \
+    "variables.podSpec.?initContainers.orValue([])"                                                \
     " + variables.podSpec.?ephemeralContainers.orValue([])\n"
 
 /* The fixed part of a control; what follows stands below spec. */
 #define HEAD_AT(id, level, severity, action)                                                       \
     "apiVersion: eucs-agent.io/v1alpha1\nkind: Control\nmetadata: {name: " id "}\nspec:\n"         \
-    "  title: A title\n  severity: " severity "\n  level: " level "\n  requirements: [OPS-21.1B]\n  fit: direct\n" \
-    "  perspective: workload\n  rationale: because\n  remediation: change it\n  references: {pss: baseline, cis: [\"5.2.2\"]}\n" \
+    "  title: A title\n  severity: " severity "\n  level: " level                                  \
+    "\n  requirements: [OPS-21.1B]\n  fit: direct\n"                                               \
+    "  perspective: workload\n  rationale: because\n  remediation: change it\n  references: "      \
+    "{pss: baseline, cis: [\"5.2.2\"]}\n"                                                          \
     "  action: " action "\n  kubernetes: \"1.30\"\n"
 #define HEAD(id) HEAD_AT(id, "basic", "high", "deny")
 #define ON_PODS                                                                                    \
-    "    matchConstraints: {resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods]}]}\n"
+    "    matchConstraints: {resourceRules: [{apiGroups: [\"\"], apiVersions: [v1], operations: "   \
+    "[CREATE, UPDATE], resources: [pods]}]}\n"
 
 #define CASES(id)                                                                                  \
     "apiVersion: eucs-agent.io/v1alpha1\nkind: Cases\nmetadata: {name: " id "}\ncases:\n"          \
-    "- {name: pass, expect: pass, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {hostPID: false}}}\n" \
-    "- {name: 'pass, field missing', expect: pass, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {}}}\n" \
-    "- {name: fail, expect: fail, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {hostPID: true}}}\n"
+    "- {name: pass, expect: pass, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: " \
+    "{hostPID: false}}}\n"                                                                         \
+    "- {name: 'pass, field missing', expect: pass, object: {apiVersion: v1, kind: Pod, metadata: " \
+    "{name: a}, spec: {}}}\n"                                                                      \
+    "- {name: fail, expect: fail, object: {apiVersion: v1, kind: Pod, metadata: {name: a}, spec: " \
+    "{hostPID: true}}}\n"
 
 struct folder {
     char path[64];
@@ -131,7 +143,8 @@ static inline struct ea_subject subject(struct ea_arena *a, const char *text)
     struct ea_val v = yaml(a, text);
     struct ea_subject s = {.op = EA_OP_CREATE};
 
-    assert_true(ea_builtin_kind(ea_val_get_str(&v, "apiVersion"), ea_val_get_str(&v, "kind"), &s.gvr));
+    assert_true(
+        ea_builtin_kind(ea_val_get_str(&v, "apiVersion"), ea_val_get_str(&v, "kind"), &s.gvr));
     s.name = ea_val_path_str(&v, "metadata.name");
     if (s.gvr.namespaced) {
         s.namespace_ = ea_val_path_str(&v, "metadata.namespace");
@@ -153,8 +166,8 @@ static inline struct ea_subject update(struct ea_arena *a, const char *old, cons
     return s;
 }
 
-static inline struct ea_findings judge(const struct ea_ruleset *rs, const struct ea_subject *s, const struct ea_judge_opts *o,
-                                       struct ea_arena *a)
+static inline struct ea_findings judge(const struct ea_ruleset *rs, const struct ea_subject *s,
+                                       const struct ea_judge_opts *o, struct ea_arena *a)
 {
     struct ea_findings f = {0};
     struct ea_err err = {0};
@@ -164,7 +177,8 @@ static inline struct ea_findings judge(const struct ea_ruleset *rs, const struct
     return f;
 }
 
-static const struct ea_judge_opts opts_high __attribute__((unused)) = {.floor = EA_HIGH, .trace = true, .now_us = 1767225600000000};
+static const struct ea_judge_opts opts_high
+    __attribute__((unused)) = {.floor = EA_HIGH, .trace = true, .now_us = 1767225600000000};
 
 #define assert_str(have, want)                                                                     \
     do {                                                                                           \
