@@ -1,4 +1,5 @@
-/* app/agent.h - the running agent: what `run` starts, in the order of its fields, and stops in the reverse order.
+/* app/agent.h - the running agent: what `run` starts, in the order of its fields, and stops in the
+ * reverse order.
  *
  * Thread:  start, tick, reload and stop are [owner] (the main thread).
  * Owns:    everything below.
@@ -22,7 +23,8 @@
 
 #define EA_AGENT_SINKS 16u
 
-/* A rule set with its exemptions: exchanged as a whole on reload, freed when the last review that uses it has ended. */
+/* A rule set with its exemptions: exchanged as a whole on reload, freed when the last review that
+ * uses it has ended. */
 struct ea_agent_rules {
     atomic_uint refs;
     struct ea_ruleset *set;
@@ -32,8 +34,8 @@ struct ea_agent_rules {
 struct ea_agent {
     const char *config_path; /* NULL: the embedded default */
     struct ea_config *config;
-    bool embedded;           /* `run` without a configuration: prints for people, sinks to a file */
-    bool directory;          /* source.kind */
+    bool embedded;  /* `run` without a configuration: prints for people, sinks to a file */
+    bool directory; /* source.kind */
 
     pthread_mutex_t rules_lock; /* the pointer alone */
     struct ea_agent_rules *rules;
@@ -61,15 +63,18 @@ struct ea_agent {
     struct ea_agent_shown *shown; /* embedded */
 };
 
-/* What the command line says; a value that is not NULL overrides the configuration of the embedded default. */
+/* What the command line says; a value that is not NULL overrides the configuration of the embedded
+ * default. */
 struct ea_agent_args {
     const char *config, *state_dir, *watch_dir, *webhook_port, *web_port, *health_port;
 };
 
-EA_MUST_CHECK int ea_agent_start(struct ea_agent *a, const struct ea_agent_args *args, struct ea_err *err);
+EA_MUST_CHECK int ea_agent_start(struct ea_agent *a, const struct ea_agent_args *args,
+                                 struct ea_err *err);
 /* Every 200 ms or so. */
 void ea_agent_tick(struct ea_agent *a);
-/* SIGHUP: controls, parameters and exemptions are read again; what is wrong is logged and the old ones stay. */
+/* SIGHUP: controls, parameters and exemptions are read again; what is wrong is logged and the old
+ * ones stay. */
 void ea_agent_reload(struct ea_agent *a);
 /* reason: "sigterm", "start-failed", … Also after a start that failed half way. */
 void ea_agent_stop(struct ea_agent *a, const char *reason);
@@ -77,7 +82,8 @@ void ea_agent_stop(struct ea_agent *a, const char *reason);
 /* ---- the parts, each in a file of its own ---- */
 
 /* agent_rules.c */
-EA_MUST_CHECK int ea_agent_rules_load(const struct ea_config *c, struct ea_agent_rules **ret, struct ea_err *err);
+EA_MUST_CHECK int ea_agent_rules_load(const struct ea_config *c, struct ea_agent_rules **ret,
+                                      struct ea_err *err);
 void ea_agent_rules_unref(void *rules);
 /* Referenced; [any]. */
 struct ea_agent_rules *ea_agent_rules_get(struct ea_agent *a);

@@ -11,7 +11,8 @@
 #define SINK_GRACE_US 3000000u
 
 /* uid of one object of the API; "" when it is not there. */
-static int uid_of(struct ea_agent *a, const struct ea_kube_res *res, const char *name, char ret[64], struct ea_err *err)
+static int uid_of(struct ea_agent *a, const struct ea_kube_res *res, const char *name, char ret[64],
+                  struct ea_err *err)
 {
     struct ea_arena arena;
     struct ea_val v;
@@ -104,8 +105,10 @@ int ea_agent_log_open(struct ea_agent *a, struct ea_err *err)
     ea_elog_stat(a->log, &st);
     if (st.volatile_fs)
         ea_log(EA_LOG_WARN, "evidence-volatile", EA_KV_Z("dir", c->evidence_dir),
-               EA_KV_Z("why", "the folder lies on a file system that does not survive the node or the container"));
-    ea_log(EA_LOG_INFO, "evidence-open", EA_KV_Z("origin", st.origin), EA_KV_U64("next_seq", st.next_seq));
+               EA_KV_Z("why", "the folder lies on a file system that does not survive the node or "
+                              "the container"));
+    ea_log(EA_LOG_INFO, "evidence-open", EA_KV_Z("origin", st.origin),
+           EA_KV_U64("next_seq", st.next_seq));
     return load_digest_key(a, err);
 }
 
@@ -118,7 +121,8 @@ void ea_agent_record(struct ea_agent *a, enum ea_record_type type, struct ea_str
         ea_log_err(EA_LOG_ERROR, "record-lost", &err);
 }
 
-/* A document for sinks that the configuration does not name: the embedded default writes what `make run` shows. */
+/* A document for sinks that the configuration does not name: the embedded default writes what `make
+ * run` shows. */
 static int default_sinks(struct ea_agent *a, struct ea_err *err)
 {
     struct ea_mapb m;
@@ -130,7 +134,9 @@ static int default_sinks(struct ea_agent *a, struct ea_err *err)
     ea_listb_init(&l, &a->config->arena);
     ea_mapb_putz(&m, "name", ea_val_str(EA_STR("file")));
     ea_mapb_putz(&m, "type", ea_val_str(EA_STR("file")));
-    ea_mapb_putz(&m, "path", ea_val_str(ea_arena_printf(&a->config->arena, "%s.ndjson", a->config->evidence_dir)));
+    ea_mapb_putz(
+        &m, "path",
+        ea_val_str(ea_arena_printf(&a->config->arena, "%s.ndjson", a->config->evidence_dir)));
     ea_listb_add(&l, ea_mapb_end(&m));
     a->config->sinks = ea_listb_end(&l);
     return m.failed || l.failed ? ea_fail(err, -E2BIG, "sinks") : 0;
@@ -151,10 +157,13 @@ int ea_agent_sinks_start(struct ea_agent *a, struct ea_err *err)
         const struct ea_sink_ops *ops = ea_sink_find(type);
 
         if (!name.n || !ops)
-            return ea_fail(err, -EINVAL, "sinks[%u]: name and type are needed; types: see `eucs-agent sinks list`", i);
+            return ea_fail(
+                err, -EINVAL,
+                "sinks[%u]: name and type are needed; types: see `eucs-agent sinks list`", i);
         EA_AUTO_FREE char *name_z = ea_str_dupz(name);
 
-        r = ea_sink_start(a->log, a->config->evidence_dir, name_z, ops, s, &a->sinks[a->n_sinks], err);
+        r = ea_sink_start(a->log, a->config->evidence_dir, name_z, ops, s, &a->sinks[a->n_sinks],
+                          err);
         if (r)
             return ea_wrap(err, "sink %s", name_z);
         a->n_sinks++;

@@ -1,4 +1,5 @@
-/* app/agent_rules.c - the rule set and exemptions of the configuration, loaded at start and on reload. */
+/* app/agent_rules.c - the rule set and exemptions of the configuration, loaded at start and on
+ * reload. */
 #include "app/agent.h"
 #include "app/rules.h"
 #include "base/log.h"
@@ -21,8 +22,8 @@ int ea_agent_rules_load(const struct ea_config *c, struct ea_agent_rules **ret, 
     }
     for (size_t i = 0; i < problems.n; i++) {
         if (problems.p[i].fatal)
-            ea_log(EA_LOG_WARN, "control-unusable", EA_KV_STR("file", problems.p[i].file), EA_KV_U64("line", problems.p[i].line),
-                   EA_KV_STR("error", problems.p[i].text));
+            ea_log(EA_LOG_WARN, "control-unusable", EA_KV_STR("file", problems.p[i].file),
+                   EA_KV_U64("line", problems.p[i].line), EA_KV_STR("error", problems.p[i].text));
     }
     ea_rules_digest(rules->set);
     *ret = rules;

@@ -33,7 +33,8 @@ const char *ea_agent_cert(const struct ea_agent *a, const char *name, char path[
 int ea_agent_tls_ensure(struct ea_agent *a, struct ea_err *err)
 {
     const char *host = *a->config->node_name ? a->config->node_name : getenv("NODE_NAME");
-    const char *const names[] = {"localhost", "127.0.0.1", "::1", "eucs-agent", host && *host ? host : NULL, NULL};
+    const char *const names[] = {
+        "localhost", "127.0.0.1", "::1", "eucs-agent", host && *host ? host : NULL, NULL};
 
     a->tls_dir = ea_xasprintf("%s/tls", a->config->evidence_dir);
     return ea_tls_files_ensure(a->tls_dir, names, err);
@@ -64,7 +65,8 @@ static int start_webhook(struct ea_agent *a, struct ea_err *err)
         .server = {.address = c->webhook_address,
                    .port = (uint16_t)c->webhook_port,
                    .tls = true,
-                   .cert_file = *c->webhook_cert ? c->webhook_cert : ea_agent_cert(a, "tls.crt", crt),
+                   .cert_file =
+                       *c->webhook_cert ? c->webhook_cert : ea_agent_cert(a, "tls.crt", crt),
                    .key_file = *c->webhook_cert ? c->webhook_key : ea_agent_cert(a, "tls.key", key),
                    .client_ca_file = *c->webhook_client_ca ? c->webhook_client_ca : NULL,
                    .workers = (unsigned)c->webhook_workers,
@@ -85,14 +87,16 @@ static int start_webhook(struct ea_agent *a, struct ea_err *err)
 
     if (r) /* the policy was released there */
         return ea_wrap(err, "webhook on %s port %u", c->webhook_address, (unsigned)c->webhook_port);
-    ea_log(EA_LOG_INFO, "listening", EA_KV_Z("listener", "webhook"), EA_KV_Z("address", c->webhook_address),
+    ea_log(EA_LOG_INFO, "listening", EA_KV_Z("listener", "webhook"),
+           EA_KV_Z("address", c->webhook_address),
            EA_KV_U64("port", ea_admission_port(a->admission)));
     return 0;
 }
 
 /* ---- health ---- */
 
-static void add(struct ea_health_check *c, unsigned *n, unsigned cap, const char *name, bool ok, const char *why)
+static void add(struct ea_health_check *c, unsigned *n, unsigned cap, const char *name, bool ok,
+                const char *why)
 {
     if (*n == cap)
         return;
@@ -110,7 +114,8 @@ unsigned ea_agent_checks(void *arg, bool ready, struct ea_health_check *c, unsig
 
     ea_elog_stat(a->log, &st);
     if (!ready) {
-        /* a sick disk is no reason to restart: only what a restart can mend belongs here, and answering is proof enough */
+        /* a sick disk is no reason to restart: only what a restart can mend belongs here, and
+         * answering is proof enough */
         add(c, &n, cap, "ping", true, "");
         return n;
     }
@@ -133,7 +138,8 @@ unsigned ea_agent_checks(void *arg, bool ready, struct ea_health_check *c, unsig
 
 /* ---- web ---- */
 
-/* The token of the configuration's file, or one made now: a new one at every start, readable by the agent's user alone. */
+/* The token of the configuration's file, or one made now: a new one at every start, readable by the
+ * agent's user alone. */
 static int load_token(struct ea_agent *a, struct ea_agent_web *w, struct ea_err *err)
 {
     const char *file = a->config->web_token_file;
@@ -146,7 +152,9 @@ static int load_token(struct ea_agent *a, struct ea_agent_web *w, struct ea_err 
         struct ea_str token = r ? EA_STR_NULL : ea_str_trim(ea_strn(text, n));
 
         if (r || token.n < 16 || token.n >= sizeof(w->token))
-            return r ? r : ea_fail(err, -EINVAL, "web.tokenFile %s: a token has 16 to %zu characters", file, sizeof(w->token) - 1);
+            return r ? r
+                     : ea_fail(err, -EINVAL, "web.tokenFile %s: a token has 16 to %zu characters",
+                               file, sizeof(w->token) - 1);
         memcpy(w->token, token.p, token.n);
         return 0;
     }
@@ -167,7 +175,8 @@ static int start_web(struct ea_agent *a, struct ea_err *err)
         .server = {.address = c->web_address,
                    .port = (uint16_t)c->web_port,
                    .tls = true,
-                   .cert_file = *c->webhook_cert ? c->webhook_cert : ea_agent_cert(a, "tls.crt", crt),
+                   .cert_file =
+                       *c->webhook_cert ? c->webhook_cert : ea_agent_cert(a, "tls.crt", crt),
                    .key_file = *c->webhook_cert ? c->webhook_key : ea_agent_cert(a, "tls.key", key),
                    .workers = 1,
                    .max_connections = WEB_CONNECTIONS,
@@ -191,7 +200,10 @@ static int start_health(struct ea_agent *a, struct ea_err *err)
 {
     const struct ea_config *c = a->config;
     const struct ea_health_opts o = {
-        .server = {.address = c->health_address, .port = (uint16_t)c->health_port, .workers = 1, .max_connections = HEALTH_CONNECTIONS},
+        .server = {.address = c->health_address,
+                   .port = (uint16_t)c->health_port,
+                   .workers = 1,
+                   .max_connections = HEALTH_CONNECTIONS},
         .checks = ea_agent_checks,
         .arg = a,
     };
@@ -199,7 +211,8 @@ static int start_health(struct ea_agent *a, struct ea_err *err)
 
     if (r)
         return ea_wrap(err, "health on %s port %u", c->health_address, (unsigned)c->health_port);
-    ea_log(EA_LOG_INFO, "listening", EA_KV_Z("listener", "health"), EA_KV_Z("address", c->health_address),
+    ea_log(EA_LOG_INFO, "listening", EA_KV_Z("listener", "health"),
+           EA_KV_Z("address", c->health_address),
            EA_KV_U64("port", ea_health_port(a->web->health)));
     return 0;
 }

@@ -6,14 +6,17 @@
 #include "base/limits.h"
 #include "base/log.h"
 
-#define STALE_US 60000000u /* a watch that has been cut off for this long makes the agent not ready */
+#define STALE_US                                                                                   \
+    60000000u /* a watch that has been cut off for this long makes the agent not ready */
 
-/* Reads Secrets' contents nowhere: their controls judge at admission, where the API server sends them. */
+/* Reads Secrets' contents nowhere: their controls judge at admission, where the API server sends
+ * them. */
 static bool is_watchable(const struct ea_match_rule *m)
 {
     if (m->exclude || m->subresource.n || !(m->ops & (EA_OP_CREATE | EA_OP_UPDATE)))
         return false;
-    return !ea_str_is(m->resource, "*") && !ea_str_is(m->group, "*") && !(m->group.n == 0 && ea_str_is(m->resource, "secrets"));
+    return !ea_str_is(m->resource, "*") && !ea_str_is(m->group, "*") &&
+           !(m->group.n == 0 && ea_str_is(m->resource, "secrets"));
 }
 
 struct wants {
@@ -22,19 +25,23 @@ struct wants {
     struct ea_discovery *d;
 };
 
-static void want(struct wants *ws, struct ea_str group, struct ea_str version, struct ea_str resource)
+static void want(struct wants *ws, struct ea_str group, struct ea_str version,
+                 struct ea_str resource)
 {
     /* the version that the rule names, else the preferred one: matchPolicy Equivalent */
-    const struct ea_api_resource *r = ea_str_is(version, "*") ? NULL : ea_discovery_resource(ws->d, group, version, resource);
+    const struct ea_api_resource *r =
+        ea_str_is(version, "*") ? NULL : ea_discovery_resource(ws->d, group, version, resource);
 
     if (!r)
         r = ea_discovery_resource(ws->d, group, EA_STR_NULL, resource);
     if (!r || !r->list || !r->watch) {
-        ea_log(EA_LOG_INFO, "not-served", EA_KV_STR("group", group), EA_KV_STR("resource", resource));
+        ea_log(EA_LOG_INFO, "not-served", EA_KV_STR("group", group),
+               EA_KV_STR("resource", resource));
         return;
     }
     for (unsigned i = 0; i < ws->n; i++) {
-        if (ea_str_is(r->group, ws->w[i].res.group) && ea_str_is(r->resource, ws->w[i].res.resource))
+        if (ea_str_is(r->group, ws->w[i].res.group) &&
+            ea_str_is(r->resource, ws->w[i].res.resource))
             return;
     }
     if (ws->n == EA_MAX_WATCHES) {
@@ -44,9 +51,10 @@ static void want(struct wants *ws, struct ea_str group, struct ea_str version, s
     /* the discovery's strings live in its arena, NUL-terminated copies are needed */
     struct ea_arena *a = &ws->d->arena;
 
-    ws->w[ws->n++] = (struct ea_kube_want){.res = {ea_arena_str(a, r->group).p, ea_arena_str(a, r->version).p,
-                                                   ea_arena_str(a, r->resource).p, ea_arena_str(a, r->kind).p, r->namespaced},
-                                           .keep_json = true};
+    ws->w[ws->n++] = (struct ea_kube_want){
+        .res = {ea_arena_str(a, r->group).p, ea_arena_str(a, r->version).p,
+                ea_arena_str(a, r->resource).p, ea_arena_str(a, r->kind).p, r->namespaced},
+        .keep_json = true};
 }
 
 static void all_wants(struct wants *ws, const struct ea_ruleset *set)

@@ -18,7 +18,8 @@ static struct ea_str copy(struct ea_arena *a, const char *z)
     return ea_arena_str(a, ea_str(z));
 }
 
-static void fill_finding(struct ea_agent *a, struct ea_arena *arena, const struct ea_row *row, struct ea_web_finding *ret)
+static void fill_finding(struct ea_agent *a, struct ea_arena *arena, const struct ea_row *row,
+                         struct ea_web_finding *ret)
 {
     const struct ea_control *c = row->control;
     struct ea_finding f = {0};
@@ -48,7 +49,8 @@ static void fill_findings(struct ea_agent *a, struct ea_arena *arena, struct ea_
     size_t n = EA_MIN(s->n, (size_t)SHOWN);
     struct ea_web_finding *rows = ea_arena_zalloc(arena, (n + 1) * sizeof(*rows));
     struct ea_web_count *results = ea_arena_zalloc(arena, EA_RESULT_COUNT * sizeof(*results));
-    struct ea_web_count *severities = ea_arena_zalloc(arena, EA_SEVERITY_COUNT * sizeof(*severities));
+    struct ea_web_count *severities =
+        ea_arena_zalloc(arena, EA_SEVERITY_COUNT * sizeof(*severities));
 
     /* the rows borrow names from the snapshot */
     if (ea_arena_defer(arena, unref, s) || !rows || !results || !severities)
@@ -72,12 +74,14 @@ static void fill_findings(struct ea_agent *a, struct ea_arena *arena, struct ea_
     ret->objects = s->stat.objects;
 }
 
-static struct ea_web_listener listener(struct ea_arena *arena, const char *name, const char *scheme, const char *address, unsigned port)
+static struct ea_web_listener listener(struct ea_arena *arena, const char *name, const char *scheme,
+                                       const char *address, unsigned port)
 {
     bool v6 = strchr(address, ':') != NULL;
 
-    return (struct ea_web_listener){
-        ea_str(name), ea_arena_printf(arena, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", address, v6 ? "]" : "", port)};
+    return (struct ea_web_listener){ea_str(name),
+                                    ea_arena_printf(arena, "%s://%s%s%s:%u", scheme, v6 ? "[" : "",
+                                                    address, v6 ? "]" : "", port)};
 }
 
 static void fill_listeners(struct ea_agent *a, struct ea_arena *arena, struct ea_web_snapshot *ret)
@@ -89,11 +93,13 @@ static void fill_listeners(struct ea_agent *a, struct ea_arena *arena, struct ea
     if (!l)
         return;
     if (a->admission)
-        l[n++] = listener(arena, "webhook", "https", c->webhook_address, ea_admission_port(a->admission));
+        l[n++] = listener(arena, "webhook", "https", c->webhook_address,
+                          ea_admission_port(a->admission));
     if (a->web->server)
         l[n++] = listener(arena, "web", "https", c->web_address, ea_web_port(a->web->server));
     if (a->web->health)
-        l[n++] = listener(arena, "health", "http", c->health_address, ea_health_port(a->web->health));
+        l[n++] =
+            listener(arena, "health", "http", c->health_address, ea_health_port(a->web->health));
     ret->listeners = l;
     ret->n_listeners = n;
 }
@@ -116,7 +122,8 @@ static void fill_evidence(struct ea_agent *a, struct ea_arena *arena, struct ea_
         struct ea_sink_stat s;
 
         ea_sink_stat(a->sinks[i], &s);
-        sinks[i] = (struct ea_web_sink){copy(arena, s.name), s.acked, s.pending, s.lost, s.dead, s.retries, s.holding};
+        sinks[i] = (struct ea_web_sink){copy(arena, s.name), s.acked,  s.pending, s.lost, s.dead,
+                                        s.retries,           s.holding};
     }
     ret->sinks = sinks;
     ret->n_sinks = sinks ? a->n_sinks : 0;

@@ -1,4 +1,5 @@
-/* app/agent_web_auth.c - who may see the web: the agent's own token, or what the API server says about another one. */
+/* app/agent_web_auth.c - who may see the web: the agent's own token, or what the API server says
+ * about another one. */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -43,7 +44,8 @@ void ea_agent_web_free(struct ea_agent_web *w)
     free(w);
 }
 
-static int post(struct ea_kube *k, const char *path, struct ea_buf *body, struct ea_arena *arena, struct ea_val *ret)
+static int post(struct ea_kube *k, const char *path, struct ea_buf *body, struct ea_arena *arena,
+                struct ea_val *ret)
 {
     if (body->failed)
         return body->failed;
@@ -70,14 +72,16 @@ static void add_subject(struct ea_buf *b, const struct ea_val *user)
 }
 
 /* TokenReview, then SubjectAccessReview of the path as a non-resource URL: 200, 401, 403, 503. */
-static unsigned ask(struct ea_kube *k, struct ea_arena *arena, struct ea_str token, const char *verb, struct ea_str path)
+static unsigned ask(struct ea_kube *k, struct ea_arena *arena, struct ea_str token,
+                    const char *verb, struct ea_str path)
 {
     struct ea_val v;
     struct ea_buf b;
     unsigned status = 503;
 
     ea_buf_init(&b, 64u << 10);
-    ea_buf_addz(&b, "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\",\"spec\":{\"token\":");
+    ea_buf_addz(&b, "{\"apiVersion\":\"authentication.k8s.io/"
+                    "v1\",\"kind\":\"TokenReview\",\"spec\":{\"token\":");
     ea_buf_add_json(&b, token);
     ea_buf_addz(&b, "}}");
     if (post(k, "/apis/authentication.k8s.io/v1/tokenreviews", &b, arena, &v) == 0) {
@@ -86,7 +90,8 @@ static unsigned ask(struct ea_kube *k, struct ea_arena *arena, struct ea_str tok
         status = ea_val_get_bool(st, "authenticated", false) ? 403 : 401;
         ea_cleanse(b.p, b.n);
         ea_buf_clear(&b);
-        ea_buf_addz(&b, "{\"apiVersion\":\"authorization.k8s.io/v1\",\"kind\":\"SubjectAccessReview\",\"spec\":{");
+        ea_buf_addz(&b, "{\"apiVersion\":\"authorization.k8s.io/"
+                        "v1\",\"kind\":\"SubjectAccessReview\",\"spec\":{");
         if (status == 403)
             add_subject(&b, ea_val_getz(st, "user"));
         ea_buf_addf(&b, ",\"nonResourceAttributes\":{\"verb\":\"%s\",\"path\":", verb);
@@ -106,13 +111,15 @@ static unsigned ask(struct ea_kube *k, struct ea_arena *arena, struct ea_str tok
 static struct answer *cached(struct ea_agent_web_auth *auth, const uint8_t key[EA_SHA256_LEN])
 {
     for (unsigned i = 0; i < CACHE; i++) {
-        if (auth->cache[i].until > ea_mono_now() && memcmp(auth->cache[i].key, key, EA_SHA256_LEN) == 0)
+        if (auth->cache[i].until > ea_mono_now() &&
+            memcmp(auth->cache[i].key, key, EA_SHA256_LEN) == 0)
             return &auth->cache[i];
     }
     return NULL;
 }
 
-static unsigned ask_cached(struct ea_agent *a, struct ea_agent_web_auth *auth, struct ea_str token, const char *verb, struct ea_str path)
+static unsigned ask_cached(struct ea_agent *a, struct ea_agent_web_auth *auth, struct ea_str token,
+                           const char *verb, struct ea_str path)
 {
     static const struct ea_kube_opts opts = {.total_ms = CALL_MS, .tries = 1};
     const struct ea_str pieces[] = {token, ea_strn("", 1), ea_str(verb), path};
@@ -140,7 +147,8 @@ static unsigned ask_cached(struct ea_agent *a, struct ea_agent_web_auth *auth, s
     return status;
 }
 
-unsigned ea_agent_web_authorize(void *agent, struct ea_str token, const char *verb, struct ea_str path)
+unsigned ea_agent_web_authorize(void *agent, struct ea_str token, const char *verb,
+                                struct ea_str path)
 {
     struct ea_agent *a = agent;
     struct ea_agent_web *w = a->web;

@@ -1,7 +1,9 @@
-/* app/cmd.h - commands and their option tables: parsing, --help, shell completion and the man page come from the same table.
+/* app/cmd.h - commands and their option tables: parsing, --help, shell completion and the man page
+ * come from the same table.
  *
  * Thread:  [init].
- * A command is one file app/cmd_<name>.c exporting `const struct ea_cmd ea_cmd_<name>`; the list stands in main.c.
+ * A command is one file app/cmd_<name>.c exporting `const struct ea_cmd ea_cmd_<name>`; the list
+ * stands in main.c.
  */
 #ifndef EA_APP_CMD_H
 #define EA_APP_CMD_H
@@ -11,11 +13,11 @@
 enum ea_opt_kind { EA_OPT_FLAG, EA_OPT_VALUE, EA_OPT_LIST /* repeatable, also a,b,c */ };
 
 struct ea_opt {
-    const char *name;   /* long name without dashes; NULL ends the table */
-    char letter;        /* 0 = none */
+    const char *name; /* long name without dashes; NULL ends the table */
+    char letter;      /* 0 = none */
     enum ea_opt_kind kind;
-    const char *arg;    /* metavariable for help: "FILE" */
-    const char *dflt;   /* shown in help and returned by ea_opt_get when absent; may be NULL */
+    const char *arg;     /* metavariable for help: "FILE" */
+    const char *dflt;    /* shown in help and returned by ea_opt_get when absent; may be NULL */
     const char *choices; /* "a|b|c": checked; NULL = free */
     const char *help;
 };
@@ -30,12 +32,12 @@ const char *const *ea_opt_list(const struct ea_args *a, const char *name, size_t
 const char *const *ea_args_words(const struct ea_args *a, size_t *ret_n);
 
 struct ea_cmd {
-    const char *name;     /* "scan"; "controls list" for a sub-command */
-    const char *summary;  /* one line for `help` */
-    const char *usage;    /* "PATH… | -" */
-    const char *text;     /* paragraphs and tried examples for `help NAME`, may be NULL */
+    const char *name;    /* "scan"; "controls list" for a sub-command */
+    const char *summary; /* one line for `help` */
+    const char *usage;   /* "PATH… | -" */
+    const char *text;    /* paragraphs and tried examples for `help NAME`, may be NULL */
     const struct ea_opt *options;
-    unsigned min_words, max_words; /* max 0 = none allowed, UINT_MAX = any */
+    unsigned min_words, max_words;       /* max 0 = none allowed, UINT_MAX = any */
     int (*run)(const struct ea_args *a); /* exit status 0, 1, 2 */
 };
 

@@ -6,8 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* The init container of the DaemonSet: hands the host's folder to the agent's user. Needs CAP_CHOWN and nothing else, so it opens
- * the folder once, without following a link, and works on that descriptor. What lies inside was made by the agent's user already. */
+/* The init container of the DaemonSet: hands the host's folder to the agent's user. Needs CAP_CHOWN
+ * and nothing else, so it opens the folder once, without following a link, and works on that
+ * descriptor. What lies inside was made by the agent's user already. */
 static int hand_over(const char *dir, uint64_t uid, struct ea_err *err)
 {
     EA_AUTO_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -8,7 +8,8 @@
 #include <stdio.h>
 
 enum kind { STR, BOOL, UINT, DURATION, BYTES, LIST, TREE };
-static const char *const kind_names[] = {"string", "boolean", "number", "duration", "size", "list of strings", "document"};
+static const char *const kind_names[] = {"string", "boolean",         "number",  "duration",
+                                         "size",   "list of strings", "document"};
 
 struct option {
     const char *path;
@@ -18,13 +19,15 @@ struct option {
 };
 
 static const struct option options[] = {
-#define X(path, name, kind, dflt, choices, help) {path, offsetof(struct ea_config, name), kind, dflt, choices, help},
+#define X(path, name, kind, dflt, choices, help)                                                   \
+    {path, offsetof(struct ea_config, name), kind, dflt, choices, help},
     EA_CONFIG_OPTIONS(X)
 #undef X
 };
 
 /* Scalars as the file or the default spells them. */
-static int set_text(struct ea_config *c, const struct option *o, struct ea_str text, struct ea_err *err)
+static int set_text(struct ea_config *c, const struct option *o, struct ea_str text,
+                    struct ea_err *err)
 {
     void *at = (char *)c + o->offset;
     int r = 0;
@@ -32,7 +35,8 @@ static int set_text(struct ea_config *c, const struct option *o, struct ea_str t
     switch (o->kind) {
     case STR:
         if (o->choices && !ea_str_is_one_of(text, o->choices))
-            return ea_fail(err, -EINVAL, "%s is %s, not '%.*s'", o->path, o->choices, EA_STRF(text));
+            return ea_fail(err, -EINVAL, "%s is %s, not '%.*s'", o->path, o->choices,
+                           EA_STRF(text));
         *(const char **)at = ea_arena_str(&c->arena, text).p;
         break;
     case BOOL:
@@ -59,10 +63,13 @@ static int set_text(struct ea_config *c, const struct option *o, struct ea_str t
         *(struct ea_val *)at = ea_val_null();
         break;
     }
-    return r ? ea_fail(err, -EINVAL, "%s is a %s, not '%.*s'", o->path, kind_names[o->kind], EA_STRF(text)) : 0;
+    return r ? ea_fail(err, -EINVAL, "%s is a %s, not '%.*s'", o->path, kind_names[o->kind],
+                       EA_STRF(text))
+             : 0;
 }
 
-static int set_list(struct ea_config *c, const struct option *o, const struct ea_val *v, struct ea_err *err)
+static int set_list(struct ea_config *c, const struct option *o, const struct ea_val *v,
+                    struct ea_err *err)
 {
     if (v->type != EA_V_LIST)
         return ea_fail(err, -EINVAL, "%s is a list of strings", o->path);
@@ -82,7 +89,8 @@ static int set_list(struct ea_config *c, const struct option *o, const struct ea
     return 0;
 }
 
-static int set_value(struct ea_config *c, const struct option *o, const struct ea_val *v, struct ea_err *err)
+static int set_value(struct ea_config *c, const struct option *o, const struct ea_val *v,
+                     struct ea_err *err)
 {
     char number[32];
 
@@ -98,7 +106,8 @@ static int set_value(struct ea_config *c, const struct option *o, const struct e
         (void)snprintf(number, sizeof(number), "%lld", (long long)v->i);
         return set_text(c, o, ea_str(number), err);
     }
-    return ea_fail(err, -EINVAL, "%s is a %s, not a %s", o->path, kind_names[o->kind], ea_val_type_name(v));
+    return ea_fail(err, -EINVAL, "%s is a %s, not a %s", o->path, kind_names[o->kind],
+                   ea_val_type_name(v));
 }
 
 static const struct option *option_of(const char *path)
@@ -127,7 +136,8 @@ struct reader {
     const char *name;
 };
 
-static int set_by_path(struct ea_config *c, const char *path, const struct ea_val *v, struct ea_err *err)
+static int set_by_path(struct ea_config *c, const char *path, const struct ea_val *v,
+                       struct ea_err *err)
 {
     const struct option *o = option_of(path);
 
@@ -138,13 +148,15 @@ static int set_by_path(struct ea_config *c, const char *path, const struct ea_va
     return ea_fail(err, -EINVAL, "unknown option %s (docs/CONFIG.md lists them)", path);
 }
 
-static int read_map(const struct reader *rd, const struct ea_val *map, const char *prefix, struct ea_err *err)
+static int read_map(const struct reader *rd, const struct ea_val *map, const char *prefix,
+                    struct ea_err *err)
 {
     for (uint32_t i = 0; i < map->n; i++) {
         const struct ea_val *v = &map->members[i].val;
         char path[128];
 
-        (void)snprintf(path, sizeof(path), "%s%s%.*s", prefix, *prefix ? "." : "", EA_STRF(ea_val_text(&map->members[i].key)));
+        (void)snprintf(path, sizeof(path), "%s%s%.*s", prefix, *prefix ? "." : "",
+                       EA_STRF(ea_val_text(&map->members[i].key)));
         if (!*prefix && (strcmp(path, "apiVersion") == 0 || strcmp(path, "kind") == 0))
             continue;
         if (v->type == EA_V_NULL)
@@ -167,8 +179,10 @@ static int check_head(const struct ea_val *root, struct ea_err *err)
 
     if (root->type != EA_V_MAP)
         return ea_fail(err, -EINVAL, "the configuration is a map of options");
-    if ((kind.n && !ea_str_is(kind, "Configuration")) || (version.n && !ea_str_is(version, "eucs-agent.io/v1alpha1")))
-        return ea_fail(err, -EINVAL, "this is %.*s %.*s, not eucs-agent.io/v1alpha1 Configuration", EA_STRF(version), EA_STRF(kind));
+    if ((kind.n && !ea_str_is(kind, "Configuration")) ||
+        (version.n && !ea_str_is(version, "eucs-agent.io/v1alpha1")))
+        return ea_fail(err, -EINVAL, "this is %.*s %.*s, not eucs-agent.io/v1alpha1 Configuration",
+                       EA_STRF(version), EA_STRF(kind));
     return 0;
 }
 
@@ -189,7 +203,8 @@ static int check_whole(const struct ea_config *c, struct ea_err *err)
     return 0;
 }
 
-int ea_config_parse(struct ea_str text, const char *name, struct ea_config **ret, struct ea_err *err)
+int ea_config_parse(struct ea_str text, const char *name, struct ea_config **ret,
+                    struct ea_err *err)
 {
     struct ea_config *c = ea_xalloc(sizeof(*c));
     struct ea_yaml_stream s = {0};
@@ -197,8 +212,9 @@ int ea_config_parse(struct ea_str text, const char *name, struct ea_config **ret
 
     ea_arena_init(&c->arena, EA_MAX_OWN_FILE * 4, 0);
     for (size_t i = 0; i < EA_COUNT(options) && !r; i++)
-        r = options[i].kind == STR && !*options[i].dflt ? (*(const char **)((char *)c + options[i].offset) = "", 0)
-                                                        : set_text(c, &options[i], ea_str(options[i].dflt), err);
+        r = options[i].kind == STR && !*options[i].dflt
+                ? (*(const char **)((char *)c + options[i].offset) = "", 0)
+                : set_text(c, &options[i], ea_str(options[i].dflt), err);
     if (!r && text.n) {
         r = ea_yaml_parse(&c->arena, text, EA_YAML_STRICT, &s, err);
         if (r)

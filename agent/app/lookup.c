@@ -19,7 +19,8 @@ static const struct ea_val *namespace_of(void *arg, struct ea_arena *a, struct e
 {
     struct ea_store *store = arg;
     int table = ea_store_find_table(store, EA_STR("v1"), EA_STR("Namespace"));
-    struct ea_object *o = table < 0 ? NULL : ea_store_find(store, (unsigned)table, EA_STR_NULL, name);
+    struct ea_object *o =
+        table < 0 ? NULL : ea_store_find(store, (unsigned)table, EA_STR_NULL, name);
 
     if (!o)
         return NULL;
@@ -32,8 +33,8 @@ static const struct ea_val *namespace_of(void *arg, struct ea_arena *a, struct e
     return parse_into(a, o, v) ? NULL : v;
 }
 
-static int list_of(void *arg, struct ea_arena *a, struct ea_str api_version, struct ea_str kind, struct ea_str ns, size_t cap,
-                   struct ea_val *ret, bool *ret_complete)
+static int list_of(void *arg, struct ea_arena *a, struct ea_str api_version, struct ea_str kind,
+                   struct ea_str ns, size_t cap, struct ea_val *ret, bool *ret_complete)
 {
     struct ea_store *store = arg;
     int table = ea_store_find_table(store, api_version, kind);

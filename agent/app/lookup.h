@@ -9,7 +9,8 @@
 #include "controls/judge.h"
 #include "kube/store.h"
 
-/* Answers from the store; a table that is not synced answers incomplete, an absent Namespace is NULL. */
+/* Answers from the store; a table that is not synced answers incomplete, an absent Namespace is
+ * NULL. */
 void ea_lookup_from_store(struct ea_store *store, struct ea_lookup *ret);
 
 #endif

@@ -1,13 +1,15 @@
-/* The commands, and the way from argv to one of them. The order in which the agent starts stands in app/run.c. */
+/* The commands, and the way from argv to one of them. The order in which the agent starts stands in
+ * app/run.c. */
 #include "app/options.h"
 #include "base/log.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-extern const struct ea_cmd ea_cmd_run, ea_cmd_scan, ea_cmd_review, ea_cmd_cel_eval, ea_cmd_controls_list, ea_cmd_controls_show,
-    ea_cmd_controls_lint, ea_cmd_controls_test, ea_cmd_controls_coverage, ea_cmd_evidence_verify, ea_cmd_evidence_export,
-    ea_cmd_webhook_render, ea_cmd_sinks_list, ea_cmd_spool_init, ea_cmd_config_check, ea_cmd_config_doc;
+extern const struct ea_cmd ea_cmd_run, ea_cmd_scan, ea_cmd_review, ea_cmd_cel_eval,
+    ea_cmd_controls_list, ea_cmd_controls_show, ea_cmd_controls_lint, ea_cmd_controls_test,
+    ea_cmd_controls_coverage, ea_cmd_evidence_verify, ea_cmd_evidence_export, ea_cmd_webhook_render,
+    ea_cmd_sinks_list, ea_cmd_spool_init, ea_cmd_config_check, ea_cmd_config_doc;
 static const struct ea_cmd cmd_version, cmd_completion, cmd_man;
 
 /* Sub-commands of one word stand together: help and completion rely on it. */
@@ -66,11 +68,16 @@ static int run_man(const struct ea_args *a)
     return flush_out(&b);
 }
 
-static const struct ea_cmd cmd_version = {.name = "version", .summary = "print the version", .run = run_version};
-static const struct ea_cmd cmd_completion = {
-    .name = "completion", .summary = "print the bash completion script", .text = "Example: source <(eucs-agent completion)", .run = run_completion};
-static const struct ea_cmd cmd_man = {
-    .name = "man", .summary = "print the man page", .text = "Example: eucs-agent man | man -l -", .run = run_man};
+static const struct ea_cmd cmd_version = {
+    .name = "version", .summary = "print the version", .run = run_version};
+static const struct ea_cmd cmd_completion = {.name = "completion",
+                                             .summary = "print the bash completion script",
+                                             .text = "Example: source <(eucs-agent completion)",
+                                             .run = run_completion};
+static const struct ea_cmd cmd_man = {.name = "man",
+                                      .summary = "print the man page",
+                                      .text = "Example: eucs-agent man | man -l -",
+                                      .run = run_man};
 
 static void overview(FILE *f)
 {
@@ -160,7 +167,8 @@ int main(int argc, char **argv)
         overview(stderr);
         return 2;
     }
-    if (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+    if (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 ||
+        strcmp(argv[0], "-h") == 0)
         return help(argc - 1, argv + 1);
     if (strcmp(argv[0], "--version") == 0)
         return run_version(NULL);

@@ -17,7 +17,8 @@ struct ea_args {
     size_t n_words;
 };
 
-static const struct ea_opt help_option = {"help", 'h', EA_OPT_FLAG, NULL, NULL, NULL, "show this help"};
+static const struct ea_opt help_option = {"help", 'h',  EA_OPT_FLAG,     NULL,
+                                          NULL,   NULL, "show this help"};
 
 static const struct ea_opt *option_of(const struct ea_cmd *c, struct ea_str name, char letter)
 {
@@ -44,7 +45,8 @@ static int take(struct ea_args *a, const struct ea_opt *o, struct ea_str value, 
     struct given *g = given_of(a, o->name);
 
     if (o->choices && !ea_str_is_one_of(value, o->choices))
-        return ea_fail(err, -EINVAL, "--%s takes %s, not '%.*s'", o->name, o->choices, EA_STRF(value));
+        return ea_fail(err, -EINVAL, "--%s takes %s, not '%.*s'", o->name, o->choices,
+                       EA_STRF(value));
     if (g && o->kind != EA_OPT_LIST)
         return ea_fail(err, -EINVAL, "--%s is given twice", o->name);
     if (!g) {
@@ -58,7 +60,8 @@ static int take(struct ea_args *a, const struct ea_opt *o, struct ea_str value, 
     return 0;
 }
 
-static int take_all(struct ea_args *a, const struct ea_opt *o, struct ea_str value, struct ea_err *err)
+static int take_all(struct ea_args *a, const struct ea_opt *o, struct ea_str value,
+                    struct ea_err *err)
 {
     if (o->kind != EA_OPT_LIST)
         return take(a, o, value, err);
@@ -98,13 +101,15 @@ static int parse_option(struct ea_args *a, int argc, char **argv, int *i, struct
     }
     if (!value.p) {
         if (*i + 1 >= argc)
-            return ea_fail(err, -EINVAL, "--%s needs a value (%s)", o->name, o->arg ? o->arg : "VALUE");
+            return ea_fail(err, -EINVAL, "--%s needs a value (%s)", o->name,
+                           o->arg ? o->arg : "VALUE");
         value = ea_str(argv[++*i]);
     }
     return take_all(a, o, value, err);
 }
 
-int ea_args_parse(const struct ea_cmd *c, int argc, char **argv, struct ea_args **ret, struct ea_err *err)
+int ea_args_parse(const struct ea_cmd *c, int argc, char **argv, struct ea_args **ret,
+                  struct ea_err *err)
 {
     struct ea_args *a = ea_xalloc(sizeof(*a));
     bool only_words = false;
@@ -121,7 +126,9 @@ int ea_args_parse(const struct ea_cmd *c, int argc, char **argv, struct ea_args 
             a->words[a->n_words++] = argv[i];
     }
     if (!r && !ea_opt_has(a, "help") && (a->n_words < c->min_words || a->n_words > c->max_words))
-        r = ea_fail(err, -EINVAL, a->n_words < c->min_words ? "something is missing: %s" : "too many words: %s", c->usage ? c->usage : "");
+        r = ea_fail(err, -EINVAL,
+                    a->n_words < c->min_words ? "something is missing: %s" : "too many words: %s",
+                    c->usage ? c->usage : "");
     if (r) {
         ea_args_free(a);
         return r;
@@ -208,7 +215,8 @@ static void help_option_line(struct ea_buf *b, const struct ea_opt *o)
         n = snprintf(head, sizeof(head), "      --%s", o->name);
     if (o->kind != EA_OPT_FLAG && n > 0 && (size_t)n < sizeof(head))
         (void)snprintf(head + n, sizeof(head) - (size_t)n, " %s", o->arg ? o->arg : "VALUE");
-    ea_buf_addf(b, strlen(head) < 28 ? "%-28s %s" : "%s\n                             %s", head, o->help);
+    ea_buf_addf(b, strlen(head) < 28 ? "%-28s %s" : "%s\n                             %s", head,
+                o->help);
     if (o->choices)
         ea_buf_addf(b, " (%s)", o->choices);
     if (o->dflt)
@@ -220,8 +228,8 @@ void ea_cmd_help(struct ea_buf *b, const struct ea_cmd *c)
 {
     bool any = c->options && c->options->name;
 
-    ea_buf_addf(b, "eucs-agent %s - %s\n\nUsage: eucs-agent %s%s%s%s\n", c->name, c->summary, c->name, any ? " [options]" : "",
-                c->usage ? " " : "", c->usage ? c->usage : "");
+    ea_buf_addf(b, "eucs-agent %s - %s\n\nUsage: eucs-agent %s%s%s%s\n", c->name, c->summary,
+                c->name, any ? " [options]" : "", c->usage ? " " : "", c->usage ? c->usage : "");
     ea_buf_addz(b, "\nOptions:\n");
     for (const struct ea_opt *o = c->options; o && o->name; o++)
         help_option_line(b, o);
@@ -232,9 +240,11 @@ void ea_cmd_help(struct ea_buf *b, const struct ea_cmd *c)
 
 void ea_completion_render(struct ea_buf *b, const struct ea_cmd *const *cmds)
 {
-    ea_buf_addz(b, "# bash completion for eucs-agent: source <(eucs-agent completion)\n_eucs_agent() {\n"
-                   "    local cur=${COMP_WORDS[COMP_CWORD]} cmd=${COMP_WORDS[1]} sub=${COMP_WORDS[2]} words=\n"
-                   "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        words=\"help");
+    ea_buf_addz(
+        b,
+        "# bash completion for eucs-agent: source <(eucs-agent completion)\n_eucs_agent() {\n"
+        "    local cur=${COMP_WORDS[COMP_CWORD]} cmd=${COMP_WORDS[1]} sub=${COMP_WORDS[2]} words=\n"
+        "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        words=\"help");
     struct ea_str last = EA_STR_NULL;
 
     for (size_t i = 0; cmds[i]; i++) {
@@ -263,7 +273,8 @@ void ea_completion_render(struct ea_buf *b, const struct ea_cmd *const *cmds)
             ea_buf_addz(b, "\" ;;\n");
         }
     }
-    ea_buf_addz(b, "        esac\n    fi\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -f -- \"$cur\")\n}\ncomplete -F _eucs_agent eucs-agent\n");
+    ea_buf_addz(b, "        esac\n    fi\n    mapfile -t COMPREPLY < <(compgen -W \"$words\" -f -- "
+                   "\"$cur\")\n}\ncomplete -F _eucs_agent eucs-agent\n");
 }
 
 static void man_text(struct ea_buf *b, const char *text)
@@ -285,7 +296,8 @@ static void man_text(struct ea_buf *b, const char *text)
 
 void ea_man_render(struct ea_buf *b, const struct ea_cmd *const *cmds)
 {
-    ea_buf_addz(b, ".TH EUCS-AGENT 1\n.SH NAME\neucs\\-agent \\- continuous EUCS evidence and admission control for Kubernetes\n"
+    ea_buf_addz(b, ".TH EUCS-AGENT 1\n.SH NAME\neucs\\-agent \\- continuous EUCS evidence and "
+                   "admission control for Kubernetes\n"
                    ".SH SYNOPSIS\n.B eucs\\-agent\n.I COMMAND\n[options]\n.SH COMMANDS\n");
     for (size_t i = 0; cmds[i]; i++) {
         ea_buf_addf(b, ".SS %s %s\n", cmds[i]->name, cmds[i]->usage ? cmds[i]->usage : "");
@@ -297,5 +309,6 @@ void ea_man_render(struct ea_buf *b, const struct ea_cmd *const *cmds)
             ea_buf_addz(b, "\n");
         }
     }
-    ea_buf_addz(b, ".SH EXIT STATUS\n0 clean, 1 findings or a broken log, 2 usage or unreadable input.\n");
+    ea_buf_addz(
+        b, ".SH EXIT STATUS\n0 clean, 1 findings or a broken log, 2 usage or unreadable input.\n");
 }

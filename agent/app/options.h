@@ -1,4 +1,5 @@
-/* app/options.h - parsing a command line against the option table of a command, and printing help from it.
+/* app/options.h - parsing a command line against the option table of a command, and printing help
+ * from it.
  *
  * Thread:  [init].
  */
@@ -8,8 +9,10 @@
 #include "app/cmd.h"
 #include "base/buf.h"
 
-/* Parses argv[0..argc) (after the command's name). 0 or -EINVAL (err says which option). The caller frees with ea_args_free. */
-EA_MUST_CHECK int ea_args_parse(const struct ea_cmd *c, int argc, char **argv, struct ea_args **ret, struct ea_err *err);
+/* Parses argv[0..argc) (after the command's name). 0 or -EINVAL (err says which option). The caller
+ * frees with ea_args_free. */
+EA_MUST_CHECK int ea_args_parse(const struct ea_cmd *c, int argc, char **argv, struct ea_args **ret,
+                                struct ea_err *err);
 void ea_args_free(struct ea_args *a);
 /* `help NAME`. */
 void ea_cmd_help(struct ea_buf *b, const struct ea_cmd *c);

@@ -48,8 +48,10 @@ static int load_config(struct ea_agent *a, const struct ea_agent_args *args, str
     EA_AUTO_FREE char *text = NULL;
 
     if (strpbrk(args->state_dir, "'\n{},:"))
-        return ea_fail(err, -EINVAL, "--state-dir: ' , : { } and line breaks are not allowed in the path");
-    text = ea_xasprintf(default_text, watch_q, evidence, args->webhook_port, args->web_port, args->health_port);
+        return ea_fail(err, -EINVAL,
+                       "--state-dir: ' , : { } and line breaks are not allowed in the path");
+    text = ea_xasprintf(default_text, watch_q, evidence, args->webhook_port, args->web_port,
+                        args->health_port);
     a->embedded = true;
     return ea_config_parse(ea_str(text), "embedded default", &a->config, err);
 }
@@ -68,8 +70,10 @@ static enum ea_log_level log_level(const char *name)
 static int connect_kube(struct ea_agent *a, struct ea_err *err)
 {
     const struct ea_config *c = a->config;
-    int r = *c->kubeconfig ? ea_kube_config_load(c->kubeconfig, *c->kube_context ? c->kube_context : NULL, &a->kube_config, err)
-                           : ea_kube_config_in_cluster(NULL, &a->kube_config, err);
+    int r = *c->kubeconfig
+                ? ea_kube_config_load(c->kubeconfig, *c->kube_context ? c->kube_context : NULL,
+                                      &a->kube_config, err)
+                : ea_kube_config_in_cluster(NULL, &a->kube_config, err);
 
     return r ? r : ea_kube_new(a->kube_config, NULL, &a->kube, err);
 }
@@ -92,7 +96,8 @@ int ea_agent_start(struct ea_agent *a, const struct ea_agent_args *args, struct 
         r = ea_agent_log_open(a, err);
     if (!r)
         r = ea_agent_sinks_start(a, err);
-    /* nothing is answered before something is known: the source first, then the webhook, then the seat that leads callers to it */
+    /* nothing is answered before something is known: the source first, then the webhook, then the
+     * seat that leads callers to it */
     if (!r)
         r = ea_agent_source_start(a, err);
     if (!r)
@@ -132,7 +137,8 @@ void ea_agent_reload(struct ea_agent *a)
     ea_buf_addf(&b, "{\"from\":\"%s\",\"to\":\"%s\"}", a->rules->set->sha256, rules->set->sha256);
     ea_agent_record(a, EA_REC_RULESET_CHANGED, ea_buf_str(&b));
     ea_buf_done(&b);
-    ea_log(EA_LOG_INFO, "reloaded", EA_KV_Z("ruleset", rules->set->sha256), EA_KV_U64("controls", rules->set->n_controls));
+    ea_log(EA_LOG_INFO, "reloaded", EA_KV_Z("ruleset", rules->set->sha256),
+           EA_KV_U64("controls", rules->set->n_controls));
     struct ea_agent_rules *old = ea_agent_rules_swap(a, rules);
     struct ea_admission_policy policy;
 
@@ -148,7 +154,8 @@ void ea_agent_stop(struct ea_agent *a, const char *reason)
 {
     struct ea_err err = {0};
 
-    /* callers are led away first, then running reviews end, then the source falls silent, then the log is closed */
+    /* callers are led away first, then running reviews end, then the source falls silent, then the
+     * log is closed */
     ea_agent_seat_stop(a);
     ea_agent_serve_stop(a);
     ea_agent_shown_free(a);
@@ -234,22 +241,30 @@ static int run(const struct ea_args *args)
 }
 
 static const struct ea_opt options[] = {
-    {"config", 'c', EA_OPT_VALUE, "FILE", NULL, NULL, "configuration (docs/CONFIG.md); without it the embedded default runs on loopback"},
-    {"watch-dir", 'w', EA_OPT_VALUE, "DIR", "manifests/samples", NULL, "embedded default: folder of manifests that is watched"},
-    {"state-dir", 's', EA_OPT_VALUE, "DIR", "build/run", NULL, "embedded default: where evidence, keys and certificates go"},
-    {"webhook-port", 0, EA_OPT_VALUE, "PORT", "8443", NULL, "embedded default: port of the webhook"},
-    {"web-port", 0, EA_OPT_VALUE, "PORT", "8444", NULL, "embedded default: port of status page, API and metrics"},
-    {"health-port", 0, EA_OPT_VALUE, "PORT", "8081", NULL, "embedded default: port of /livez and /readyz"},
+    {"config", 'c', EA_OPT_VALUE, "FILE", NULL, NULL,
+     "configuration (docs/CONFIG.md); without it the embedded default runs on loopback"},
+    {"watch-dir", 'w', EA_OPT_VALUE, "DIR", "manifests/samples", NULL,
+     "embedded default: folder of manifests that is watched"},
+    {"state-dir", 's', EA_OPT_VALUE, "DIR", "build/run", NULL,
+     "embedded default: where evidence, keys and certificates go"},
+    {"webhook-port", 0, EA_OPT_VALUE, "PORT", "8443", NULL,
+     "embedded default: port of the webhook"},
+    {"web-port", 0, EA_OPT_VALUE, "PORT", "8444", NULL,
+     "embedded default: port of status page, API and metrics"},
+    {"health-port", 0, EA_OPT_VALUE, "PORT", "8081", NULL,
+     "embedded default: port of /livez and /readyz"},
     {NULL},
 };
 
 const struct ea_cmd ea_cmd_run = {
     .name = "run",
     .summary = "the agent: watch, judge, answer admission reviews, keep evidence",
-    .text = "With --config it runs on a cluster or a folder as configured; SIGHUP reads controls, parameters and exemptions again,\n"
+    .text = "With --config it runs on a cluster or a folder as configured; SIGHUP reads controls, "
+            "parameters and exemptions again,\n"
             "SIGTERM drains and closes the log.\n\n"
             "Examples:\n"
-            "  eucs-agent run                                    embedded default: manifests/samples, loopback\n"
+            "  eucs-agent run                                    embedded default: "
+            "manifests/samples, loopback\n"
             "  eucs-agent run --config /etc/eucs-agent/config.yaml",
     .options = options,
     .run = run,

@@ -34,13 +34,14 @@ static bool is_fresh(const char *crt, const char *key, double share)
     int64_t now = ea_wall_now() / 1000000;
     size_t n;
 
-    if (access(key, R_OK) || ea_read_file(crt, PEM_BYTES, &pem, &n, NULL) || ea_cert_info(ea_strn(pem, n), &info, NULL))
+    if (access(key, R_OK) || ea_read_file(crt, PEM_BYTES, &pem, &n, NULL) ||
+        ea_cert_info(ea_strn(pem, n), &info, NULL))
         return false;
     return (double)(info.not_after - now) > share * (double)(info.not_after - info.not_before);
 }
 
-static int write_pair(const struct ea_cert_req *req, const char *issuer_crt, const char *issuer_key, const char *crt, const char *key,
-                      struct ea_err *err)
+static int write_pair(const struct ea_cert_req *req, const char *issuer_crt, const char *issuer_key,
+                      const char *crt, const char *key, struct ea_err *err)
 {
     EA_AUTO_FREE char *icrt = NULL;
     EA_AUTO_FREE char *ikey = NULL;
@@ -49,7 +50,8 @@ static int write_pair(const struct ea_cert_req *req, const char *issuer_crt, con
     int r = 0;
 
     if (issuer_crt)
-        r = ea_read_file(issuer_crt, PEM_BYTES, &icrt, &n_crt, err) ?: ea_read_file(issuer_key, PEM_BYTES, &ikey, &n_key, err);
+        r = ea_read_file(issuer_crt, PEM_BYTES, &icrt, &n_crt, err)
+                ?: ea_read_file(issuer_key, PEM_BYTES, &ikey, &n_key, err);
     ea_buf_init(&cert, PEM_BYTES);
     ea_buf_init(&secret, PEM_BYTES);
     if (!r)
@@ -73,10 +75,12 @@ static bool same_names(const char *file, struct ea_str names)
     EA_AUTO_FREE char *text = NULL;
     size_t n;
 
-    return ea_read_file(file, PEM_BYTES, &text, &n, NULL) == 0 && ea_str_eq(ea_strn(text, n), names);
+    return ea_read_file(file, PEM_BYTES, &text, &n, NULL) == 0 &&
+           ea_str_eq(ea_strn(text, n), names);
 }
 
-static int make_leaf(const struct folder *f, const char *const *names, struct ea_str list, struct ea_err *err)
+static int make_leaf(const struct folder *f, const char *const *names, struct ea_str list,
+                     struct ea_err *err)
 {
     const char *dns[NAMES_MAX + 1] = {NULL}, *ips[NAMES_MAX + 1] = {NULL};
     size_t n_dns = 0, n_ips = 0;
@@ -89,7 +93,8 @@ static int make_leaf(const struct folder *f, const char *const *names, struct ea
         else
             dns[n_dns++] = *names;
     }
-    const struct ea_cert_req req = {.common_name = "eucs-agent", .dns = dns, .ips = ips, .days = LEAF_DAYS};
+    const struct ea_cert_req req = {
+        .common_name = "eucs-agent", .dns = dns, .ips = ips, .days = LEAF_DAYS};
     int r = write_pair(&req, f->ca_crt, f->ca_key, f->crt, f->key, err);
 
     return r ? r : ea_write_file(f->names, list.p, list.n, 0644, err);
@@ -109,7 +114,8 @@ int ea_tls_files_ensure(const char *dir, const char *const *names, struct ea_err
     for (size_t i = 0; names[i]; i++)
         ea_buf_addf(&list, "%s\n", names[i]);
     if (!is_fresh(f.ca_crt, f.ca_key, 0.2)) {
-        const struct ea_cert_req req = {.common_name = "eucs-agent CA", .days = CA_DAYS, .ca = true};
+        const struct ea_cert_req req = {
+            .common_name = "eucs-agent CA", .days = CA_DAYS, .ca = true};
 
         r = write_pair(&req, NULL, NULL, f.ca_crt, f.ca_key, err);
         new_ca = true;

@@ -57,7 +57,8 @@ void *ea_arena_slow(struct ea_arena *a, size_t n, size_t align)
 {
     size_t need;
 
-    if (__builtin_add_overflow(n, sizeof(struct ea_arena_block) + align, &need) || need > a->cap - EA_MIN(a->used, a->cap))
+    if (__builtin_add_overflow(n, sizeof(struct ea_arena_block) + align, &need) ||
+        need > a->cap - EA_MIN(a->used, a->cap))
         return NULL;
     size_t size = EA_MAX(a->grow, need);
 

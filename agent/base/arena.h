@@ -1,8 +1,9 @@
 /* base/arena.h - one capped arena per unit of work.
  *
  * Thread:  [owner]; one thread at a time.
- * Owns:    its blocks. Nothing inside is freed alone; ea_arena_reset keeps the first block for the next unit of work.
- * Limits:  `cap` bytes in all; beyond it allocation returns NULL (callers answer -E2BIG).
+ * Owns:    its blocks. Nothing inside is freed alone; ea_arena_reset keeps the first block for the
+ * next unit of work. Limits:  `cap` bytes in all; beyond it allocation returns NULL (callers answer
+ * -E2BIG).
  */
 #ifndef EA_BASE_ARENA_H
 #define EA_BASE_ARENA_H
@@ -12,13 +13,13 @@
 struct ea_arena_block;
 
 struct ea_arena {
-    char *at;                     /* next free byte of the current block */
+    char *at; /* next free byte of the current block */
     char *end;
     struct ea_arena_block *block; /* newest block */
     struct ea_arena_block *first;
-    size_t used;                  /* bytes of all blocks */
+    size_t used; /* bytes of all blocks */
     size_t cap;
-    size_t grow;                  /* size of the next block */
+    size_t grow; /* size of the next block */
     struct ea_arena_cleanup *cleanups;
 };
 

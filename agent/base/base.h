@@ -24,7 +24,8 @@
 #define EA_MIN(a, b) ((a) < (b) ? (a) : (b))
 #define EA_MAX(a, b) ((a) > (b) ? (a) : (b))
 
-/* Scope resources: EA_AUTO_FD int fd = -1; EA_AUTO_FREE char *p = NULL; released in reverse order of declaration. */
+/* Scope resources: EA_AUTO_FD int fd = -1; EA_AUTO_FREE char *p = NULL; released in reverse order
+ * of declaration. */
 #define EA_AUTO_FD __attribute__((cleanup(ea_auto_close)))
 #define EA_AUTO_FREE __attribute__((cleanup(ea_auto_free)))
 #define EA_AUTO(fn) __attribute__((cleanup(fn)))
@@ -72,7 +73,8 @@ bool ea_str_ends(struct ea_str s, struct ea_str suffix);
 /* Index of needle in s, or -1. */
 ptrdiff_t ea_str_find(struct ea_str s, struct ea_str needle);
 struct ea_str ea_str_trim(struct ea_str s);
-/* Splits off the part before `sep`; *rest becomes what follows (empty, p NULL when sep is absent). */
+/* Splits off the part before `sep`; *rest becomes what follows (empty, p NULL when sep is absent).
+ */
 struct ea_str ea_str_cut(struct ea_str s, char sep, struct ea_str *rest);
 /* True when s is one of the words of "a|b|c". */
 bool ea_str_is_one_of(struct ea_str s, const char *choices);
@@ -97,7 +99,8 @@ void ea_hex(const uint8_t *p, size_t n, char *out);
 EA_MUST_CHECK int ea_unhex(struct ea_str s, uint8_t *out, size_t cap, size_t *ret_n);
 /* Base64 (RFC 4648, padded). out: heap, NUL-terminated, the caller frees. */
 char *ea_base64(const uint8_t *p, size_t n);
-/* Standard or URL alphabet, padding optional, white space skipped. Heap, caller frees. 0, -EINVAL. */
+/* Standard or URL alphabet, padding optional, white space skipped. Heap, caller frees. 0, -EINVAL.
+ */
 EA_MUST_CHECK int ea_unbase64(struct ea_str s, uint8_t **ret_p, size_t *ret_n);
 
 /* ---- errors: a value of the caller, last parameter, may be NULL ---- */
@@ -120,9 +123,10 @@ static inline const char *ea_err_text(const struct ea_err *e)
 #define EA_ASSERT(c) ((c) ? (void)0 : ea_assert_failed(#c, __FILE__, __LINE__))
 EA_NORETURN void ea_assert_failed(const char *what, const char *file, int line);
 
-/* Start-up and fixed sizes only: abort when memory is out. Input-sized memory comes from arenas and buffers. */
+/* Start-up and fixed sizes only: abort when memory is out. Input-sized memory comes from arenas and
+ * buffers. */
 void *ea_xalloc(size_t n); /* zeroed */
-void *ea_xrealloc(void *p, size_t n);
+void *ea_xrealloc(void *old, size_t n);
 char *ea_xasprintf(const char *fmt, ...) EA_PRINTF(1, 2);
 
 #endif

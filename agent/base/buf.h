@@ -2,7 +2,8 @@
  *
  * Thread:  [owner].
  * Owns:    its bytes; ea_buf_take moves them out.
- * Limits:  `cap` bytes. An append beyond it sets `failed` (sticky) and returns -E2BIG; the content so far is kept.
+ * Limits:  `cap` bytes. An append beyond it sets `failed` (sticky) and returns -E2BIG; the content
+ * so far is kept.
  */
 #ifndef EA_BASE_BUF_H
 #define EA_BASE_BUF_H
@@ -14,7 +15,7 @@ struct ea_buf {
     size_t n;    /* bytes in use */
     size_t size; /* bytes allocated */
     size_t cap;
-    int failed;  /* 0, or -E2BIG / -ENOMEM of the first append that failed */
+    int failed; /* 0, or -E2BIG / -ENOMEM of the first append that failed */
 };
 
 void ea_buf_init(struct ea_buf *b, size_t cap);
@@ -52,7 +53,8 @@ static inline struct ea_str ea_buf_str(const struct ea_buf *b)
 }
 /* NUL-terminated content; the caller frees. b becomes empty. */
 char *ea_buf_take(struct ea_buf *b);
-/* JSON string with quotes; escapes as RFC 8785 (\b \t \n \f \r \" \\ and \u00xx); s must be valid UTF-8. */
+/* JSON string with quotes; escapes as RFC 8785 (\b \t \n \f \r \" \\ and \u00xx); s must be valid
+ * UTF-8. */
 int ea_buf_add_json(struct ea_buf *b, struct ea_str s);
 
 #endif

@@ -64,7 +64,8 @@ void ea_rfc3339(ea_wall_us t, int digits, char out[32])
 
     civil_from_days(day, &y, &m, &d);
     y = EA_MAX((int64_t)0, EA_MIN(y, (int64_t)9999));
-    int n = snprintf(out, 32, "%04d-%02u-%02uT%02d:%02d:%02d", (int)y, m, d, (int)(sec / 3600), (int)(sec / 60 % 60), (int)(sec % 60));
+    int n = snprintf(out, 32, "%04d-%02u-%02uT%02d:%02d:%02d", (int)y, m, d, (int)(sec / 3600),
+                     (int)(sec / 60 % 60), (int)(sec % 60));
 
     if (digits >= 6)
         n += snprintf(out + n, 32 - (size_t)n, ".%06d", (int)us);
@@ -132,10 +133,12 @@ int ea_rfc3339_parse(struct ea_str s, ea_wall_us *ret)
     unsigned y, mo, d, h, mi, sec;
     int64_t us = 0, off;
 
-    if (number(&s, 4, 9999, &y) || letter(&s, '-', '-') || number(&s, 2, 12, &mo) || letter(&s, '-', '-') || number(&s, 2, 31, &d))
+    if (number(&s, 4, 9999, &y) || letter(&s, '-', '-') || number(&s, 2, 12, &mo) ||
+        letter(&s, '-', '-') || number(&s, 2, 31, &d))
         return -EINVAL;
-    if (letter(&s, 'T', 't') || number(&s, 2, 23, &h) || letter(&s, ':', ':') || number(&s, 2, 59, &mi) || letter(&s, ':', ':') ||
-        number(&s, 2, 59, &sec) || !date_exists(y, mo, d))
+    if (letter(&s, 'T', 't') || number(&s, 2, 23, &h) || letter(&s, ':', ':') ||
+        number(&s, 2, 59, &mi) || letter(&s, ':', ':') || number(&s, 2, 59, &sec) ||
+        !date_exists(y, mo, d))
         return -EINVAL;
     if (!letter(&s, '.', '.')) {
         unsigned digits = 0;
@@ -149,7 +152,8 @@ int ea_rfc3339_parse(struct ea_str s, ea_wall_us *ret)
     }
     if (offset(&s, &off) || s.n)
         return -EINVAL;
-    int64_t t = days_from_civil(y, mo, d) * 86400 + (int64_t)h * 3600 + (int64_t)mi * 60 + sec - off;
+    int64_t t =
+        days_from_civil(y, mo, d) * 86400 + (int64_t)h * 3600 + (int64_t)mi * 60 + sec - off;
 
     *ret = t * 1000000 + us;
     return 0;

@@ -118,7 +118,8 @@ static int sync_parent(const char *path)
 int ea_write_file(const char *path, const void *p, size_t n, unsigned mode, struct ea_err *err)
 {
     EA_AUTO_FREE char *tmp = ea_xasprintf("%s.tmp.%ld", path, (long)getpid());
-    EA_AUTO_FD int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
+    EA_AUTO_FD int fd =
+        open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, (mode_t)mode);
     int r = fd < 0 ? -errno : 0;
 
     if (!r && fchmod(fd, (mode_t)mode))

@@ -33,7 +33,8 @@ bool ea_log_on(enum ea_log_level level)
     return (int)level <= atomic_load_explicit(&level_max, memory_order_relaxed);
 }
 
-/* True when the line may be printed; *ret_held gets the lines held back in the window that just ended. */
+/* True when the line may be printed; *ret_held gets the lines held back in the window that just
+ * ended. */
 static bool admit(const char *slug, unsigned *ret_held)
 {
     size_t i = 0;
@@ -115,7 +116,8 @@ static void print_line(enum ea_log_level level, const char *slug, const struct e
     ea_buf_init(&b, LINE_MAX_BYTES);
     ea_rfc3339(ea_wall_now(), 3, when);
     if (json)
-        ea_buf_addf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", when, names[level], slug);
+        ea_buf_addf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"", when, names[level],
+                    slug);
     else
         ea_buf_addf(&b, "%s %s %s", when, names[level], slug);
     for (size_t i = 0; i < n; i++) {
@@ -140,7 +142,8 @@ void ea_log_kv(enum ea_log_level level, const char *slug, const struct ea_kv *kv
     bool ok = admit(slug, &held);
 
     if (held)
-        print_line(EA_LOG_WARN, "suppressed", (struct ea_kv[]){EA_KV_Z("event", slug), EA_KV_U64("lines", held)}, 2);
+        print_line(EA_LOG_WARN, "suppressed",
+                   (struct ea_kv[]){EA_KV_Z("event", slug), EA_KV_U64("lines", held)}, 2);
     if (ok)
         print_line(level, slug, kv, n);
 }

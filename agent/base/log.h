@@ -5,8 +5,8 @@
  *
  *   ea_log(EA_LOG_WARN, "watch-restarted", EA_KV_STR("resource", gvr), EA_KV_U64("after_ms", ms));
  *
- * The first argument after the level is a stable, greppable slug. The same slug is printed at most 20 times in 10 s, then a
- * line "suppressed" with the count follows.
+ * The first argument after the level is a stable, greppable slug. The same slug is printed at most
+ * 20 times in 10 s, then a line "suppressed" with the count follows.
  */
 #ifndef EA_BASE_LOG_H
 #define EA_BASE_LOG_H

@@ -23,7 +23,8 @@ void ea_map_done(struct ea_map *m, void (*free_value)(void *))
     *m = (struct ea_map){0};
 }
 
-static struct ea_map_slot *slot_of(const struct ea_map *m, struct ea_str key, uint64_t hash, struct ea_map_slot **ret_free)
+static struct ea_map_slot *slot_of(const struct ea_map *m, struct ea_str key, uint64_t hash,
+                                   struct ea_map_slot **ret_free)
 {
     struct ea_map_slot *first_gone = NULL;
 
@@ -41,7 +42,8 @@ static struct ea_map_slot *slot_of(const struct ea_map *m, struct ea_str key, ui
             first_gone = first_gone ? first_gone : s;
             continue;
         }
-        if (s->hash == hash && s->key_n == key.n && (key.n == 0 || memcmp(s->key, key.p, key.n) == 0))
+        if (s->hash == hash && s->key_n == key.n &&
+            (key.n == 0 || memcmp(s->key, key.p, key.n) == 0))
             return s;
     }
 }

@@ -31,7 +31,8 @@ void *ea_map_find(const struct ea_map *m, struct ea_str key);
 void *ea_map_put(struct ea_map *m, struct ea_str key, void *value);
 /* Removes; returns the old value or NULL. */
 void *ea_map_del(struct ea_map *m, struct ea_str key);
-/* Iterates: size_t i = 0; while (ea_map_next(&m, &i, &key, &value)) …; deleting the current key is allowed. */
+/* Iterates: size_t i = 0; while (ea_map_next(&m, &i, &key, &value)) …; deleting the current key is
+ * allowed. */
 bool ea_map_next(const struct ea_map *m, size_t *i, struct ea_str *ret_key, void **ret_value);
 
 #endif

@@ -7,8 +7,9 @@
 
 #define SERIES_MAX 4096u
 
-static const uint64_t bounds_us[] = {50,    100,   250,    500,    1000,   2500,    5000,    10000,
-                                     25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 10000000};
+static const uint64_t bounds_us[] = {50,     100,     250,     500,     1000,   2500,
+                                     5000,   10000,   25000,   50000,   100000, 250000,
+                                     500000, 1000000, 2500000, 10000000};
 #define BUCKETS EA_COUNT(bounds_us)
 
 struct ea_metric {
@@ -33,7 +34,8 @@ static struct ea_metric *find(const char *name, const char *labels)
     return NULL;
 }
 
-struct ea_metric *ea_metric(enum ea_metric_kind kind, const char *name, const char *help, const char *labels)
+struct ea_metric *ea_metric(enum ea_metric_kind kind, const char *name, const char *help,
+                            const char *labels)
 {
     labels = labels ? labels : "";
     (void)pthread_mutex_lock(&lock);
@@ -133,15 +135,18 @@ static void print_histogram(struct ea_buf *b, const struct ea_metric *m)
 
     for (size_t i = 0; i < BUCKETS; i++) {
         sum += atomic_load_explicit(&m->buckets[i], memory_order_relaxed);
-        ea_buf_addf(b, "%s_bucket{%s%sle=\"%g\"} %llu\n", m->name, m->labels, comma, (double)bounds_us[i] / 1e6, (unsigned long long)sum);
+        ea_buf_addf(b, "%s_bucket{%s%sle=\"%g\"} %llu\n", m->name, m->labels, comma,
+                    (double)bounds_us[i] / 1e6, (unsigned long long)sum);
     }
     count = EA_MAX(count, sum);
-    ea_buf_addf(b, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", m->name, m->labels, comma, (unsigned long long)count);
+    ea_buf_addf(b, "%s_bucket{%s%sle=\"+Inf\"} %llu\n", m->name, m->labels, comma,
+                (unsigned long long)count);
     const char *open = *m->labels ? "{" : "", *close = *m->labels ? "}" : "";
 
     ea_buf_addf(b, "%s_sum%s%s%s %.6f\n", m->name, open, m->labels, close,
                 (double)atomic_load_explicit(&m->bits, memory_order_relaxed) / 1e6);
-    ea_buf_addf(b, "%s_count%s%s%s %llu\n", m->name, open, m->labels, close, (unsigned long long)count);
+    ea_buf_addf(b, "%s_count%s%s%s %llu\n", m->name, open, m->labels, close,
+                (unsigned long long)count);
 }
 
 int ea_metrics_print(struct ea_buf *b)
@@ -160,7 +165,8 @@ int ea_metrics_print(struct ea_buf *b)
         const struct ea_metric *m = all[i];
 
         if (i == 0 || strcmp(all[i - 1]->name, m->name) != 0)
-            ea_buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name, kinds[m->kind]);
+            ea_buf_addf(b, "# HELP %s %s\n# TYPE %s %s\n", m->name, m->help, m->name,
+                        kinds[m->kind]);
         if (m->kind == EA_HISTOGRAM) {
             print_histogram(b, m);
             continue;
@@ -171,7 +177,9 @@ int ea_metrics_print(struct ea_buf *b)
             ea_buf_addf(b, "%s ", m->name);
         print_number(b, ea_metric_get(m));
     }
-    ea_buf_addf(b, "# HELP ea_metrics_dropped_total series beyond the limit\n# TYPE ea_metrics_dropped_total counter\n");
-    ea_buf_addf(b, "ea_metrics_dropped_total %llu\n", (unsigned long long)atomic_load(&dropped.count));
+    ea_buf_addf(b, "# HELP ea_metrics_dropped_total series beyond the limit\n# TYPE "
+                   "ea_metrics_dropped_total counter\n");
+    ea_buf_addf(b, "ea_metrics_dropped_total %llu\n",
+                (unsigned long long)atomic_load(&dropped.count));
     return b->failed;
 }

@@ -2,7 +2,8 @@
  *
  * Thread:  [any]; updates are relaxed atomics, registration and printing take one lock.
  * Owns:    every metric for the life of the process.
- * Limits:  labels come from closed sets of the caller; 4096 series in all, further ones land in `ea_metrics_dropped_total`.
+ * Limits:  labels come from closed sets of the caller; 4096 series in all, further ones land in
+ * `ea_metrics_dropped_total`.
  */
 #ifndef EA_BASE_METRICS_H
 #define EA_BASE_METRICS_H
@@ -14,9 +15,11 @@ struct ea_metric;
 
 enum ea_metric_kind { EA_COUNTER, EA_GAUGE, EA_HISTOGRAM };
 
-/* Finds or makes the series. `name` without prefix is forbidden: eucs_agent_… ; `labels` is the finished label text without
- * braces (`result="fail",kind="Pod"`) or NULL, values escaped by the caller (see ea_metric_label). Never NULL. */
-struct ea_metric *ea_metric(enum ea_metric_kind kind, const char *name, const char *help, const char *labels);
+/* Finds or makes the series. `name` without prefix is forbidden: eucs_agent_… ; `labels` is the
+ * finished label text without braces (`result="fail",kind="Pod"`) or NULL, values escaped by the
+ * caller (see ea_metric_label). Never NULL. */
+struct ea_metric *ea_metric(enum ea_metric_kind kind, const char *name, const char *help,
+                            const char *labels);
 void ea_metric_add(struct ea_metric *m, uint64_t by);
 void ea_metric_set(struct ea_metric *m, double v);
 double ea_metric_get(const struct ea_metric *m);

@@ -20,7 +20,8 @@ bool ea_str_starts(struct ea_str s, struct ea_str prefix)
 
 bool ea_str_ends(struct ea_str s, struct ea_str suffix)
 {
-    return s.n >= suffix.n && (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
+    return s.n >= suffix.n &&
+           (suffix.n == 0 || memcmp(s.p + s.n - suffix.n, suffix.p, suffix.n) == 0);
 }
 
 ptrdiff_t ea_str_find(struct ea_str s, struct ea_str needle)
@@ -140,16 +141,23 @@ static int with_unit(struct ea_str s, const struct unit *units, size_t n_units, 
 
 int ea_str_to_duration_us(struct ea_str s, uint64_t *ret_us)
 {
-    static const struct unit units[] = {{"us", 1},          {"ms", 1000},          {"s", 1000000},
-                                        {"m", 60000000ull}, {"h", 3600000000ull}, {"d", 86400000000ull}};
+    static const struct unit units[] = {
+        {"us", 1},          {"ms", 1000},         {"s", 1000000},
+        {"m", 60000000ull}, {"h", 3600000000ull}, {"d", 86400000000ull}};
 
     return with_unit(s, units, EA_COUNT(units), ret_us);
 }
 
 int ea_str_to_bytes(struct ea_str s, uint64_t *ret)
 {
-    static const struct unit units[] = {{"", 1},           {"k", 1000},        {"M", 1000000},     {"G", 1000000000},
-                                        {"Ki", 1ull << 10}, {"Mi", 1ull << 20}, {"Gi", 1ull << 30}, {"Ti", 1ull << 40}};
+    static const struct unit units[] = {{"", 1},
+                                        {"k", 1000},
+                                        {"M", 1000000},
+                                        {"G", 1000000000},
+                                        {"Ki", 1ull << 10},
+                                        {"Mi", 1ull << 20},
+                                        {"Gi", 1ull << 30},
+                                        {"Ti", 1ull << 40}};
 
     return with_unit(s, units, EA_COUNT(units), ret);
 }
@@ -183,7 +191,8 @@ bool ea_utf8_valid(const char *p, size_t n)
                 return false;
             s += 3;
         } else if (c >= 0xF0 && c <= 0xF4) {
-            if (end - s < 4 || (s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80 || (s[3] & 0xC0) != 0x80)
+            if (end - s < 4 || (s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80 ||
+                (s[3] & 0xC0) != 0x80)
                 return false;
             if ((c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] > 0x8F))
                 return false;
@@ -269,14 +278,16 @@ int ea_unhex(struct ea_str s, uint8_t *out, size_t cap, size_t *ret_n)
     return 0;
 }
 
-static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 char *ea_base64(const uint8_t *p, size_t n)
 {
     char *out = ea_xalloc((n + 2) / 3 * 4 + 1), *o = out;
 
     for (size_t i = 0; i < n; i += 3) {
-        uint32_t w = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
+        uint32_t w = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0) |
+                     (i + 2 < n ? p[i + 2] : 0);
 
         *o++ = base64_alphabet[w >> 18];
         *o++ = base64_alphabet[w >> 12 & 63];

@@ -3,10 +3,14 @@
 /* Modes and owners of the control plane's and the kubelet's files. */
 static int read_files(struct ea_fact_read *r, struct ea_val *ret)
 {
-    static const char *const trees[] = {"/etc/kubernetes/pki", "/etc/kubernetes/manifests", "/var/lib/kubelet/pki"};
-    static const char *const singles[] = {"/etc/kubernetes/admin.conf",   "/etc/kubernetes/super-admin.conf",
-                                          "/etc/kubernetes/kubelet.conf", "/etc/kubernetes/scheduler.conf",
-                                          "/etc/kubernetes/controller-manager.conf", "/var/lib/etcd"};
+    static const char *const trees[] = {"/etc/kubernetes/pki", "/etc/kubernetes/manifests",
+                                        "/var/lib/kubelet/pki"};
+    static const char *const singles[] = {"/etc/kubernetes/admin.conf",
+                                          "/etc/kubernetes/super-admin.conf",
+                                          "/etc/kubernetes/kubelet.conf",
+                                          "/etc/kubernetes/scheduler.conf",
+                                          "/etc/kubernetes/controller-manager.conf",
+                                          "/var/lib/etcd"};
     struct ea_mapb m;
 
     ea_mapb_init(&m, r->arena);

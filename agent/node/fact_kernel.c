@@ -14,9 +14,14 @@ static struct ea_str dotted(struct ea_arena *a, const char *path)
 /* Release and the kernel settings that hardening guides name. */
 static int read_kernel(struct ea_fact_read *r, struct ea_val *ret)
 {
-    static const char *const sysctls[] = {"kernel/kptr_restrict", "kernel/dmesg_restrict", "kernel/randomize_va_space",
-                                          "kernel/unprivileged_bpf_disabled", "net/ipv4/ip_forward", "vm/overcommit_memory",
-                                          "kernel/panic", "kernel/panic_on_oops"};
+    static const char *const sysctls[] = {"kernel/kptr_restrict",
+                                          "kernel/dmesg_restrict",
+                                          "kernel/randomize_va_space",
+                                          "kernel/unprivileged_bpf_disabled",
+                                          "net/ipv4/ip_forward",
+                                          "vm/overcommit_memory",
+                                          "kernel/panic",
+                                          "kernel/panic_on_oops"};
     struct ea_mapb m, values;
     struct ea_str release = ea_str_trim(ea_fact_text(r, "/proc/sys/kernel/osrelease"));
 

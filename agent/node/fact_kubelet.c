@@ -13,7 +13,8 @@ static int read_kubelet(struct ea_fact_read *r, struct ea_val *ret)
         return 0;
     ea_mapb_init(&m, r->arena);
     ea_mapb_putz(&m, "file", ea_fact_stat(r, path));
-    if (ea_yaml_parse(r->arena, text, EA_YAML_KUBERNETES, &s, NULL) == 0 && s.n == 1 && s.docs[0].root.type == EA_V_MAP)
+    if (ea_yaml_parse(r->arena, text, EA_YAML_KUBERNETES, &s, NULL) == 0 && s.n == 1 &&
+        s.docs[0].root.type == EA_V_MAP)
         ea_mapb_putz(&m, "config", s.docs[0].root);
     else
         ea_listb_add(r->unreadable, ea_val_str(ea_str(path)));

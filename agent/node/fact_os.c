@@ -19,7 +19,8 @@ static int read_os(struct ea_fact_read *r, struct ea_val *ret)
         return 0;
     ea_mapb_init(&m, r->arena);
     while (text.p) {
-        struct ea_str value, line = ea_str_trim(ea_str_cut(text, '\n', &text)), key = ea_str_cut(line, '=', &value);
+        struct ea_str value, line = ea_str_trim(ea_str_cut(text, '\n', &text)),
+                             key = ea_str_cut(line, '=', &value);
 
         if (ea_str_is(key, "ID"))
             ea_mapb_putz(&m, "id", ea_val_str(unquote(value)));

@@ -13,12 +13,14 @@
 #define TREE_DEPTH 3u
 
 extern const struct ea_fact ea_fact_files, ea_fact_kernel, ea_fact_kubelet, ea_fact_os;
-static const struct ea_fact *const facts[] = {&ea_fact_files, &ea_fact_kernel, &ea_fact_kubelet, &ea_fact_os};
+static const struct ea_fact *const facts[] = {&ea_fact_files, &ea_fact_kernel, &ea_fact_kubelet,
+                                              &ea_fact_os};
 
 /* Opens below the root; the kernel itself refuses links that leave it. */
 static int open_below(const struct ea_fact_read *r, const char *path, uint64_t flags)
 {
-    struct open_how how = {.flags = flags | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = flags | O_CLOEXEC | O_NONBLOCK,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, r->root_fd, path, &how, sizeof(how));
 
     return fd < 0 ? -errno : (int)fd;
@@ -65,7 +67,10 @@ struct ea_str ea_fact_text(struct ea_fact_read *r, const char *path)
 static struct ea_val stat_of(struct ea_fact_read *r, const char *path, const struct stat *st)
 {
     struct ea_mapb m;
-    const char *type = S_ISREG(st->st_mode) ? "file" : S_ISDIR(st->st_mode) ? "dir" : S_ISLNK(st->st_mode) ? "link" : "other";
+    const char *type = S_ISREG(st->st_mode)   ? "file"
+                       : S_ISDIR(st->st_mode) ? "dir"
+                       : S_ISLNK(st->st_mode) ? "link"
+                                              : "other";
 
     ea_mapb_init(&m, r->arena);
     ea_mapb_putz(&m, "path", ea_val_str(ea_arena_str(r->arena, ea_str(path))));
@@ -105,8 +110,8 @@ static void walk(struct ea_fact_read *r, struct ea_listb *out, const char *path,
         struct stat st;
         struct ea_str sub = ea_arena_printf(r->arena, "%s/%s", path, e->d_name);
 
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || !sub.p || !ea_utf8_valid(sub.p, sub.n) ||
-            fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || !sub.p ||
+            !ea_utf8_valid(sub.p, sub.n) || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW))
             continue;
         ea_listb_add(out, stat_of(r, sub.p, &st));
         if (S_ISDIR(st.st_mode) && depth < TREE_DEPTH)

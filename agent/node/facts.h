@@ -3,8 +3,10 @@
  * Thread:  [owner] of the arena.
  * Owns:    nothing; every string is copied into the arena.
  * Limits:  256 KiB a file, 512 entries a folder.
- * Never:   decides, writes, follows a link out of the root, runs a program. What cannot be read is absent and named in `unreadable`.
- * Source:  kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1, CIS Kubernetes Benchmark sections 1.1 and 4.1.
+ * Never:   decides, writes, follows a link out of the root, runs a program. What cannot be read is
+ * absent and named in `unreadable`. Source:
+ * kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1, CIS Kubernetes Benchmark
+ * sections 1.1 and 4.1.
  *
  * {"root":"/","unreadable":["…"],"kernel":{"release","sysctl":{…}},"os":{"id","versionId"},
  *  "files":{"/etc/kubernetes/pki":[{"path","mode":"0600","uid","gid","type":"file|dir|link"}]},
@@ -17,7 +19,8 @@
 #include "doc/build.h"
 #include "doc/val.h"
 
-/* One fact is one file node/fact_<name>.c exporting `const struct ea_fact ea_fact_<name>`; the list stands in facts.c. */
+/* One fact is one file node/fact_<name>.c exporting `const struct ea_fact ea_fact_<name>`; the list
+ * stands in facts.c. */
 struct ea_fact_read {
     struct ea_arena *arena;
     int root_fd;                 /* folder that stands for "/" */
@@ -29,8 +32,10 @@ struct ea_fact {
     int (*read)(struct ea_fact_read *r, struct ea_val *ret);
 };
 
-/* root: "/" or, for tests and the DaemonSet's mount, another folder. 0, -errno (root is not there), -E2BIG. */
-EA_MUST_CHECK int ea_node_facts(struct ea_arena *a, const char *root, struct ea_val *ret, struct ea_err *err);
+/* root: "/" or, for tests and the DaemonSet's mount, another folder. 0, -errno (root is not there),
+ * -E2BIG. */
+EA_MUST_CHECK int ea_node_facts(struct ea_arena *a, const char *root, struct ea_val *ret,
+                                struct ea_err *err);
 
 /* ---- for facts ---- */
 /* Text of a file below the root, at most 256 KiB; p NULL when absent or unreadable. */

@@ -19,7 +19,8 @@ static void add_counts(struct ea_check_counts *to, const struct ea_check_counts 
 }
 
 /* The requirement's state from one more check. */
-static void add_check(struct ea_posture_item *it, const struct ea_control *c, const struct ea_check_counts *n)
+static void add_check(struct ea_posture_item *it, const struct ea_control *c,
+                      const struct ea_check_counts *n)
 {
     enum ea_state s = EA_STATE_NONE;
 
@@ -63,8 +64,10 @@ static struct ea_posture_item *find_requirement(const struct ea_posture *p, stru
     return NULL;
 }
 
-/* Requirements are sorted by id, so those of one control, and the controls of one category, follow each other. */
-static struct ea_posture_item *last_item(struct ea_posture_item *items, unsigned *n, struct ea_str id)
+/* Requirements are sorted by id, so those of one control, and the controls of one category, follow
+ * each other. */
+static struct ea_posture_item *last_item(struct ea_posture_item *items, unsigned *n,
+                                         struct ea_str id)
 {
     for (unsigned i = 0; i < *n; i++) {
         if (ea_str_eq(items[i].id, id))
@@ -74,8 +77,8 @@ static struct ea_posture_item *last_item(struct ea_posture_item *items, unsigned
     return &items[(*n)++];
 }
 
-int ea_posture_make(const struct ea_ruleset *rs, const struct ea_check_counts *counts, enum ea_level level, struct ea_arena *a,
-                    struct ea_posture *ret)
+int ea_posture_make(const struct ea_ruleset *rs, const struct ea_check_counts *counts,
+                    enum ea_level level, struct ea_arena *a, struct ea_posture *ret)
 {
     const struct ea_catalogue *cat = &rs->catalogue;
     size_t n = cat->n_requirements ? cat->n_requirements : 1;
@@ -88,7 +91,8 @@ int ea_posture_make(const struct ea_ruleset *rs, const struct ea_check_counts *c
         return -E2BIG;
     for (unsigned i = 0; i < cat->n_requirements; i++) {
         if (cat->requirements[i].level <= level)
-            p.requirements[p.n_requirements++] = (struct ea_posture_item){.id = cat->requirements[i].id, .level = cat->requirements[i].level};
+            p.requirements[p.n_requirements++] = (struct ea_posture_item){
+                .id = cat->requirements[i].id, .level = cat->requirements[i].level};
     }
     for (unsigned i = 0; i < rs->n_controls; i++) {
         const struct ea_control *c = &rs->controls[i];
@@ -106,7 +110,8 @@ int ea_posture_make(const struct ea_ruleset *rs, const struct ea_check_counts *c
         add_part(last_item(p.controls, &p.n_controls, r->control), &p.requirements[i]);
     }
     for (unsigned i = 0; i < p.n_controls; i++)
-        add_part(last_item(p.categories, &p.n_categories, category_of(p.controls[i].id)), &p.controls[i]);
+        add_part(last_item(p.categories, &p.n_categories, category_of(p.controls[i].id)),
+                 &p.controls[i]);
     for (unsigned i = 0; i < p.n_categories; i++)
         add_part(&p.whole, &p.categories[i]);
     *ret = p;
@@ -117,9 +122,12 @@ static void render_head(struct ea_buf *b, const struct ea_posture_item *it)
 {
     ea_buf_addz(b, "{\"id\":");
     ea_buf_add_json(b, it->id);
-    ea_buf_addf(b, ",\"state\":\"%s\",\"checks\":%u,\"objects\":{\"pass\":%llu,\"fail\":%llu,\"unknown\":%llu,\"exempted\":%llu}",
-                ea_state_names[it->state], it->checks, (unsigned long long)it->counts.pass, (unsigned long long)it->counts.fail,
-                (unsigned long long)it->counts.unknown, (unsigned long long)it->counts.exempted);
+    ea_buf_addf(b,
+                ",\"state\":\"%s\",\"checks\":%u,\"objects\":{\"pass\":%llu,\"fail\":%llu,"
+                "\"unknown\":%llu,\"exempted\":%llu}",
+                ea_state_names[it->state], it->checks, (unsigned long long)it->counts.pass,
+                (unsigned long long)it->counts.fail, (unsigned long long)it->counts.unknown,
+                (unsigned long long)it->counts.exempted);
 }
 
 static bool belongs(struct ea_str id, struct ea_str head)
@@ -127,7 +135,8 @@ static bool belongs(struct ea_str id, struct ea_str head)
     return id.n > head.n && ea_str_starts(id, head) && (id.p[head.n] == '-' || id.p[head.n] == '.');
 }
 
-static void render_control(struct ea_buf *b, const struct ea_posture *p, const struct ea_posture_item *control)
+static void render_control(struct ea_buf *b, const struct ea_posture *p,
+                           const struct ea_posture_item *control)
 {
     bool first = true;
 

@@ -51,8 +51,10 @@ static void test_numbers(void **state)
 
 static void test_utf8(void **state)
 {
-    static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "abc\x80", "\xe2\x82", "\xf0\x8f\xbf\xbf"};
-    static const char *const good[] = {"", "abc", "ä€😀", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf", "aaaaaaaaaaaaaaaaaaä"};
+    static const char *const bad[] = {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff",
+                                      "abc\x80",  "\xe2\x82",     "\xf0\x8f\xbf\xbf"};
+    static const char *const good[] = {
+        "", "abc", "ä€😀", "\xef\xbf\xbf", "\xf4\x8f\xbf\xbf", "aaaaaaaaaaaaaaaaaaä"};
 
     for (size_t i = 0; i < EA_COUNT(bad); i++)
         assert_false(ea_utf8_valid(bad[i], strlen(bad[i])));
@@ -72,7 +74,8 @@ static void test_base64_hex(void **state)
     size_t n;
 
     for (size_t len = 0; len < 20; len++) {
-        const uint8_t in[20] = "\x00\xff\xfe" "0123456789abcdefg";
+        const uint8_t in[20] = "\x00\xff\xfe"
+                               "0123456789abcdefg";
         char *text = ea_base64(in, len);
 
         assert_int_equal(ea_unbase64(ea_str(text), &p, &n), 0);
@@ -148,7 +151,10 @@ static void test_buf(void **state)
 
     ea_buf_init(&b, 64);
     assert_int_equal(ea_buf_addf(&b, "%s", "hello"), 0);
-    assert_int_equal(ea_buf_add(&b, "0123456789012345678901234567890123456789012345678901234567890123456789", 70), -E2BIG);
+    assert_int_equal(
+        ea_buf_add(&b, "0123456789012345678901234567890123456789012345678901234567890123456789",
+                   70),
+        -E2BIG);
     assert_int_equal(ea_buf_addc(&b, 'x'), -E2BIG);
     assert_int_equal(b.n, 5);
     ea_buf_done(&b);
@@ -177,8 +183,10 @@ static void test_clock(void **state)
     assert_int_equal(ea_rfc3339_parse(EA_STR("2024-02-29T12:30:45.123+02:00"), &t), 0);
     ea_rfc3339(t, 3, out);
     assert_string_equal(out, "2024-02-29T10:30:45.123Z");
-    static const char *const bad[] = {"2023-02-29T00:00:00Z", "2024-01-01", "2024-01-01T24:00:00Z", "2024-01-01T00:00:00",
-                                      "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx", "2024-00-01T00:00:00Z"};
+    static const char *const bad[] = {"2023-02-29T00:00:00Z",  "2024-01-01",
+                                      "2024-01-01T24:00:00Z",  "2024-01-01T00:00:00",
+                                      "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00Zx",
+                                      "2024-00-01T00:00:00Z"};
 
     for (size_t i = 0; i < EA_COUNT(bad); i++)
         assert_int_equal(ea_rfc3339_parse(ea_str(bad[i]), &t), -EINVAL);
@@ -270,7 +278,8 @@ static void test_metrics(void **state)
     ea_metric_add(ea_metric(EA_COUNTER, "eucs_agent_test_total", "a test", labels), 3);
     ea_metric_add(ea_metric(EA_COUNTER, "eucs_agent_test_total", "a test", labels), 4);
     ea_metric_set(ea_metric(EA_GAUGE, "eucs_agent_gauge", "a gauge", NULL), 1.5);
-    ea_metric_observe_us(ea_metric(EA_HISTOGRAM, "eucs_agent_seconds", "a histogram", "x=\"1\""), 300);
+    ea_metric_observe_us(ea_metric(EA_HISTOGRAM, "eucs_agent_seconds", "a histogram", "x=\"1\""),
+                         300);
     assert_int_equal(ea_metrics_print(&b), 0);
     char *text = ea_buf_take(&b);
 
@@ -294,9 +303,12 @@ static void test_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_str),    cmocka_unit_test(test_numbers), cmocka_unit_test(test_utf8),  cmocka_unit_test(test_base64_hex),
-        cmocka_unit_test(test_errors), cmocka_unit_test(test_arena),   cmocka_unit_test(test_buf),   cmocka_unit_test(test_clock),
-        cmocka_unit_test(test_map),    cmocka_unit_test(test_files),   cmocka_unit_test(test_metrics), cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_str),     cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_utf8),    cmocka_unit_test(test_base64_hex),
+        cmocka_unit_test(test_errors),  cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_buf),     cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_map),     cmocka_unit_test(test_files),
+        cmocka_unit_test(test_metrics), cmocka_unit_test(test_hash),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

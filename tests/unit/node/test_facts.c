@@ -30,7 +30,8 @@ static int make_root(void **state)
     put("/etc/os-release", "NAME=\"Debian\"\nID=debian\nVERSION_ID=\"12\"\n", 0644);
     put("/etc/kubernetes/pki/ca.key", "secret", 0600);
     put("/etc/kubernetes/pki/ca.crt", "public", 0644);
-    put("/var/lib/kubelet/config.yaml", "authentication: {anonymous: {enabled: no}}\nauthorization: {mode: Webhook}\n", 0600);
+    put("/var/lib/kubelet/config.yaml",
+        "authentication: {anonymous: {enabled: no}}\nauthorization: {mode: Webhook}\n", 0600);
     put("/proc/sys/kernel/osrelease", "6.1.0\n", 0444);
     put("/proc/sys/net/ipv4/ip_forward", "1\n", 0444);
     (void)snprintf(link, sizeof(link), "%s/etc/kubernetes/kubelet.conf", root);
@@ -57,7 +58,8 @@ static void test_facts(void **state)
     assert_true(ea_str_is(ea_val_path_str(&v, "os.id"), "debian"));
     assert_true(ea_str_is(ea_val_path_str(&v, "os.versionId"), "12"));
     assert_true(ea_str_is(ea_val_path_str(&v, "kernel.release"), "6.1.0"));
-    assert_true(ea_str_is(ea_val_get_str(ea_val_path(&v, "kernel.sysctl"), "net.ipv4.ip_forward"), "1"));
+    assert_true(
+        ea_str_is(ea_val_get_str(ea_val_path(&v, "kernel.sysctl"), "net.ipv4.ip_forward"), "1"));
     assert_true(ea_str_is(ea_val_path_str(&v, "kubelet.config.authorization.mode"), "Webhook"));
     assert_false(ea_val_path(&v, "kubelet.config.authentication.anonymous.enabled")->b);
     assert_true(ea_str_is(ea_val_path_str(&v, "kubelet.file.mode"), "0600"));
@@ -90,7 +92,8 @@ static void test_bad_files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_facts), cmocka_unit_test(test_bad_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_facts),
+                                       cmocka_unit_test(test_bad_files)};
 
     return cmocka_run_group_tests(tests, make_root, drop_root);
 }
