@@ -111,62 +111,68 @@ static int complete(struct runner *r, const struct ea_gvr *g, bool builtin, stru
     return ea_manifest_complete(r->a, g, builtin, ns, o, ret);
 }
 
-/* What the case judges. false: said why not. */
-static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str name,
-                         struct ea_subject *s)
+/* Kind, resource and names. false: said why not. */
+static bool name_subject(struct runner *r, const struct ea_val *k, const struct ea_val *o,
+                         struct ea_str name, struct ea_subject *s)
 {
-    const struct ea_val *object = ea_val_getz(k, "object"), *old = ea_val_getz(k, "oldObject");
-    const struct ea_val *o = ea_val_is(object, EA_V_MAP) ? object : old;
     const struct ea_val *req = ea_val_getz(k, "request"), *resource = ea_val_getz(req, "resource");
-    struct ea_str api = ea_val_get_str(o, "apiVersion"), kind = ea_val_get_str(o, "kind"),
-                  op = ea_val_get_str(k, "operation");
-    struct ea_gvr ignored;
-    bool known;
+    struct ea_str api = ea_val_get_str(o, "apiVersion"), kind = ea_val_get_str(o, "kind");
 
-    memset(s, 0, sizeof(*s));
-    if (r->c->node) {
-        s->op = EA_OP_CREATE;
-        s->node = ea_val_getz(k, "node");
-        return true;
-    }
-    known = ea_ruleset_kind(r->rs, api, kind, &s->gvr);
-    if (!known && resource) {
+    if (!ea_ruleset_kind(r->rs, api, kind, &s->gvr)) {
+        if (!resource) {
+            failed(r, k, name, "unknown kind %.*s, %.*s: say request.resource", EA_STRF(api),
+                   EA_STRF(kind));
+            return false;
+        }
         ea_api_version_split(api, &s->gvr.group, &s->gvr.version);
         s->gvr.kind = kind;
         s->gvr.namespaced = ea_val_get_str(req, "namespace").n > 0;
-    } else if (!known) {
-        failed(r, k, name, "unknown kind %.*s, %.*s: say request.resource", EA_STRF(api),
-               EA_STRF(kind));
-        return false;
     }
     if (resource) {
         s->gvr.group = ea_val_get_str(resource, "group");
         s->gvr.version = ea_val_get_str(resource, "version");
         s->gvr.resource = ea_val_get_str(resource, "resource");
     }
-    s->gvr.subresource =
-        ea_val_get_str(k, "subResource").n ? ea_val_get_str(k, "subResource") : EA_STR("");
+    s->gvr.subresource = ea_val_get_str(k, "subResource");
     s->name = ea_val_getz(req, "name") ? ea_val_get_str(req, "name")
                                        : ea_val_path_str(o, "metadata.name");
     s->namespace_ = ea_val_getz(req, "namespace") ? ea_val_get_str(req, "namespace")
                                                   : ea_val_path_str(o, "metadata.namespace");
     if (s->namespace_.n == 0 && s->gvr.namespaced)
         s->namespace_ = EA_STR("default");
+    return true;
+}
+
+/* What the case judges. false: said why not. */
+static bool make_subject(struct runner *r, const struct ea_val *k, struct ea_str name,
+                         struct ea_subject *s)
+{
+    const struct ea_val *object = ea_val_getz(k, "object"), *old = ea_val_getz(k, "oldObject");
+    const struct ea_val *o = ea_val_is(object, EA_V_MAP) ? object : old;
+    struct ea_str op = ea_val_get_str(k, "operation");
+    struct ea_gvr ignored;
+    bool builtin;
+
+    memset(s, 0, sizeof(*s));
     s->op = op.n ? ea_op_parse(op) : EA_OP_CREATE;
     s->has_request = op.n > 0;
+    s->namespace_object = ea_val_getz(k, "namespaceObject");
+    s->context = ea_val_getz(k, "context");
+    s->node = ea_val_getz(k, "node");
     if (!s->op) {
         failed(r, k, name, "unknown operation %.*s", EA_STRF(op));
         return false;
     }
-    known = known && ea_builtin_kind(api, kind, &ignored);
-    if (complete(r, &s->gvr, known, s->namespace_, object, &s->object) < 0 ||
-        complete(r, &s->gvr, known, s->namespace_, old, &s->old_object) < 0) {
+    if (r->c->node)
+        return true;
+    if (!name_subject(r, k, o, name, s))
+        return false;
+    builtin = ea_builtin_kind(ea_val_get_str(o, "apiVersion"), ea_val_get_str(o, "kind"), &ignored);
+    if (complete(r, &s->gvr, builtin, s->namespace_, object, &s->object) < 0 ||
+        complete(r, &s->gvr, builtin, s->namespace_, old, &s->old_object) < 0) {
         failed(r, k, name, "the case is too large");
         return false;
     }
-    s->namespace_object = ea_val_getz(k, "namespaceObject");
-    s->context = ea_val_getz(k, "context");
-    s->node = ea_val_getz(k, "node");
     if (s->has_request)
         make_request(r, k, s);
     return true;
@@ -197,19 +203,38 @@ static bool with_params(struct runner *r, const struct ea_val *k, struct ea_str 
     return true;
 }
 
+/* One of the failures stands at the path and in the element that the case names. */
+static bool found_where(struct runner *r, const struct ea_val *k, struct ea_str name,
+                        const struct ea_finding *f)
+{
+    struct ea_str path = ea_val_get_str(k, "path"), element = ea_val_get_str(k, "element");
+    struct ea_failure none = {0};
+    const struct ea_failure *first = f->n_failures ? &f->failures[0] : &none;
+
+    if (path.n == 0 && element.n == 0)
+        return true;
+    for (unsigned i = 0; i < f->n_failures; i++)
+        if ((path.n == 0 || ea_str_eq(f->failures[i].path, path)) &&
+            (element.n == 0 || ea_str_eq(f->failures[i].element, element)))
+            return true;
+    failed(r, path.n ? ea_val_getz(k, "path") : k, name,
+           "expected a failure at %.*s%s%.*s, the first one is at %.*s (element \"%.*s\")",
+           EA_STRF(path), element.n ? " of element " : "", EA_STRF(element), EA_STRF(first->path),
+           EA_STRF(first->element));
+    return false;
+}
+
 static bool as_expected(struct runner *r, const struct ea_val *k, struct ea_str name,
                         const struct ea_finding *f)
 {
-    struct ea_str reason, word = ea_str_cut(ea_val_get_str(k, "expect"), ':', &reason);
-    struct ea_str message = ea_val_get_str(k, "message"), path = ea_val_get_str(k, "path"),
-                  element = ea_val_get_str(k, "element");
+    struct ea_str reason, expect = ea_val_get_str(k, "expect"),
+                          word = ea_str_cut(expect, ':', &reason);
+    struct ea_str message = ea_val_get_str(k, "message");
     const char *have = f->reason == EA_R_NONE ? "" : ea_reason_names[f->reason];
     struct ea_str text = f->result == EA_FAIL ? f->message : f->detail;
-    const struct ea_failure *first = f->result == EA_FAIL && f->n_failures ? &f->failures[0] : NULL;
-    bool hit = path.n == 0 && element.n == 0;
 
     if (!ea_str_is(word, ea_result_names[f->result]) || (reason.p && !ea_str_is(reason, have))) {
-        failed(r, k, name, "expected %.*s, got %s%s%s%s%.*s", EA_STRF(ea_val_get_str(k, "expect")),
+        failed(r, k, name, "expected %.*s, got %s%s%s%s%.*s", EA_STRF(expect),
                ea_result_names[f->result], *have ? ":" : "", have, text.n ? ": " : "",
                EA_STRF(text));
         return false;
@@ -219,18 +244,7 @@ static bool as_expected(struct runner *r, const struct ea_val *k, struct ea_str 
                EA_STRF(message), EA_STRF(text));
         return false;
     }
-    for (unsigned i = 0; !hit && i < f->n_failures; i++)
-        hit = (path.n == 0 || ea_str_eq(f->failures[i].path, path)) &&
-              (element.n == 0 || ea_str_eq(f->failures[i].element, element));
-    if (!hit) {
-        failed(r, ea_val_getz(k, "path") ? ea_val_getz(k, "path") : k, name,
-               "expected a failure at %.*s%s%.*s, the first one is at %.*s (element \"%.*s\")",
-               EA_STRF(path), element.n ? " of element " : "", EA_STRF(element),
-               EA_STRF(first ? first->path : EA_STR("")),
-               EA_STRF(first ? first->element : EA_STR("")));
-        return false;
-    }
-    return true;
+    return found_where(r, k, name, f);
 }
 
 static bool make_opts(struct runner *r, const struct ea_val *k, struct ea_str name,

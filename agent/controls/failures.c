@@ -5,7 +5,8 @@
 #include "controls/judge_run.h"
 #include "doc/print.h"
 
-#define WHY_FIRST 32u /* entries of the first try; a second one has room for all */
+#define WHY_FIRST                                                                                  \
+    (2 * EA_MAX_FAILURES) /* entries of the first try; a second one has room for all */
 
 static struct ea_str canonical(struct ea_arena *a, const struct ea_val *v)
 {
@@ -48,33 +49,44 @@ static int add_bare(struct ea_job *j, unsigned validation, struct ea_str message
     return 0;
 }
 
+/* All reasons that are wanted: the first few, or with all_failures every one. *ret_n counts also
+ * what is not listed. */
+static int ask_why(struct ea_job *j, const struct ea_cel_prog *p, struct ea_cel_run *r,
+                   struct ea_cel_why **ret, size_t *ret_n)
+{
+    struct ea_cel_diag diag;
+    size_t room = WHY_FIRST;
+    int e;
+
+    for (;;) {
+        *ret_n = 0;
+        *ret = ea_arena_alloc(j->a, room * sizeof(**ret));
+        if (!*ret)
+            return -E2BIG;
+        e = ea_cel_why(r, p, *ret, room, ret_n, &diag);
+        if (e < 0)
+            *ret_n = 0; /* without a path the failure still stands */
+        if (*ret_n <= room || !j->o->all_failures)
+            return 0;
+        room = *ret_n;
+    }
+}
+
 int ea_failures_add(struct ea_job *j, const struct ea_control *c, unsigned validation,
                     struct ea_str message, struct ea_cel_run *r, struct ea_finding *f)
 {
-    struct ea_cel_diag diag;
     struct ea_cel_why *w;
-    size_t n = 0, room, listed;
-    int e;
+    size_t n, listed;
 
     if (!j->o->trace)
         return add_bare(j, validation, message, f);
-    w = ea_arena_alloc(j->a, WHY_FIRST * sizeof(*w));
-    if (!w)
+    if (ask_why(j, c->validations[validation].expr, r, &w, &n) < 0)
         return -E2BIG;
-    e = ea_cel_why(r, c->validations[validation].expr, w, WHY_FIRST, &n, &diag);
-    if (e == 0 && n > WHY_FIRST && j->o->all_failures) {
-        size_t all = n;
-
-        w = ea_arena_alloc(j->a, all * sizeof(*w));
-        if (!w)
-            return -E2BIG;
-        e = ea_cel_why(r, c->validations[validation].expr, w, all, &n, &diag);
-        n = EA_MIN(n, all);
-    }
-    if (e < 0 || n == 0)
+    if (n == 0)
         return add_bare(j, validation, message, f);
-    room = j->o->all_failures ? n : EA_MAX_FAILURES - EA_MIN(EA_MAX_FAILURES, f->n_failures);
-    listed = EA_MIN(n, EA_MIN(room, j->o->all_failures ? n : WHY_FIRST));
+    listed = n;
+    if (!j->o->all_failures)
+        listed = EA_MIN(n, EA_MAX_FAILURES - EA_MIN(EA_MAX_FAILURES, f->n_failures));
     if (reserve(j, f, listed) < 0)
         return -E2BIG;
     for (size_t i = 0; i < listed; i++) {

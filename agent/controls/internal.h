@@ -79,7 +79,6 @@ struct ea_ruleset_priv {
     unsigned n_files;
     const char *dir;
     unsigned n_families;
-    unsigned max_shared; /* most shared variables of one family */
 };
 
 /* files.c: reads the folder or takes a table (NULL: the embedded one); fills files. */

@@ -122,13 +122,23 @@ static void verdict_diag(struct ea_job *j, struct ea_finding *f, const struct ea
     f->detail = ea_arena_str(j->a, ea_str(d->text));
 }
 
+static bool context_missing(const struct ea_job *j, const struct ea_control *c)
+{
+    return c->needs_context && c->priv->n_joins == 0 && !j->s->context;
+}
+
+static bool needs_request(const struct ea_control *c, unsigned ops)
+{
+    return c->reads_old || c->reads_request || !(ops & EA_OP_CREATE);
+}
+
 /* What can be said before any expression runs; true when that settles it. */
 static bool settled_early(struct ea_job *j, const struct ea_control *c, unsigned ops,
                           struct ea_finding *f)
 {
     if (c->compile_error) {
         verdict(f, EA_UNKNOWN, EA_R_COMPILE_ERROR, c->compile_error);
-    } else if (!j->s->has_request && (c->reads_old || c->reads_request || !(ops & EA_OP_CREATE))) {
+    } else if (!j->s->has_request && needs_request(c, ops)) {
         verdict(f, EA_SKIP, EA_R_NO_REQUEST, "the control judges a request, and there is none");
     } else if (c->missing_param) {
         verdict(f, EA_UNKNOWN, EA_R_NOT_CONFIGURED, "a required param is not set");
@@ -136,7 +146,7 @@ static bool settled_early(struct ea_job *j, const struct ea_control *c, unsigned
         verdict(f, EA_UNKNOWN, EA_R_NOT_OBSERVABLE, "node facts are not known here");
     } else if (c->reads_namespace && j->s->gvr.namespaced && !j->ns) {
         verdict(f, EA_UNKNOWN, EA_R_MISSING_CONTEXT, "the namespace is not known");
-    } else if (c->needs_context && c->priv->n_joins == 0 && !j->s->context) {
+    } else if (context_missing(j, c)) {
         verdict(f, EA_UNKNOWN, EA_R_MISSING_CONTEXT, "other objects are not known");
     } else if (j->o->interrupted && j->o->interrupted(j->o->interrupted_arg)) {
         verdict(f, EA_UNKNOWN, EA_R_DEADLINE, "not judged before the deadline");

@@ -138,13 +138,37 @@ static bool says_missing(struct ea_str name)
     return ea_str_find(name, EA_STR("missing")) >= 0 || ea_str_find(name, EA_STR("Missing")) >= 0;
 }
 
+static void lint_case_list(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *list)
+{
+    bool pass = false, fail = false, missing = false;
+
+    for (size_t i = 0; i < list->n; i++) {
+        const struct ea_val *k = ea_val_at(list, i);
+        struct ea_str expect = ea_val_get_str(k, "expect"), name = ea_val_get_str(k, "name");
+
+        ea_unknown_fields(l, f, k, "a case", ea_case_fields);
+        if (name.n == 0)
+            ea_problem_add(l, f, k, false, "a case needs a name");
+        if (!expect_known(expect))
+            ea_problem_add(l, f, k, false,
+                           "expect must be pass, fail, skip or unknown, with a reason behind a "
+                           "colon where it is unknown");
+        pass = pass || ea_str_is(expect, "pass");
+        fail = fail || ea_str_is(expect, "fail");
+        missing = missing || says_missing(name);
+    }
+    if (!pass || !fail || !missing)
+        ea_problem_add(l, f, list, false,
+                       "cases want one that passes, one that fails and one whose name says which "
+                       "field is missing");
+}
+
 static void lint_cases(struct ea_loader *l, const struct ea_control *c)
 {
     struct ea_str stem = c->priv->file->rel;
     struct ea_str rel;
     const struct ea_val *list;
     struct ea_cfile *f;
-    bool pass = false, fail = false, missing = false;
 
     stem.n -= ea_str_ends(stem, EA_STR(".yml")) ? 4 : 5;
     rel = ea_arena_printf(l->a, "%.*s.cases.yaml", EA_STRF(stem));
@@ -165,25 +189,7 @@ static void lint_cases(struct ea_loader *l, const struct ea_control *c)
                        EA_STRF(c->id));
         return;
     }
-    for (size_t i = 0; i < list->n; i++) {
-        const struct ea_val *k = ea_val_at(list, i);
-        struct ea_str expect = ea_val_get_str(k, "expect"), name = ea_val_get_str(k, "name");
-
-        ea_unknown_fields(l, f, k, "a case", ea_case_fields);
-        if (name.n == 0)
-            ea_problem_add(l, f, k, false, "a case needs a name");
-        if (!expect_known(expect))
-            ea_problem_add(l, f, k, false,
-                           "expect must be pass, fail, skip or unknown, with a reason behind a "
-                           "colon where it is unknown");
-        pass = pass || ea_str_is(expect, "pass");
-        fail = fail || ea_str_is(expect, "fail");
-        missing = missing || says_missing(name);
-    }
-    if (!pass || !fail || !missing)
-        ea_problem_add(l, f, list, false,
-                       "cases want one that passes, one that fails and one whose name says which "
-                       "field is missing");
+    lint_case_list(l, f, list);
 }
 
 void ea_lint_control(struct ea_loader *l, const struct ea_control *c)

@@ -11,7 +11,8 @@
 #include "controls/internal.h"
 #include "doc/print.h"
 
-#define MAX_LIST 256u /* entries of any list of one control */
+#define MAX_LIST 256u    /* entries of any list of one control */
+#define MAX_JOIN 100000u /* objects of one join */
 
 static const char *const spec_fields[] = {
     "title",     "severity",    "level",      "requirements", "fit",        "perspective",
@@ -171,31 +172,26 @@ static bool parse_version(struct ea_loader *l, const struct ea_cfile *f, const s
     return true;
 }
 
-static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f,
-                              const struct ea_val *policy, const struct ea_str *use, unsigned n_use,
-                              struct ea_control *c)
+/* Own resource rules replace those of the libraries; otherwise every library's rules count. */
+static bool collect_rules(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *own,
+                          const struct ea_str *use, unsigned n_use, struct ea_rulesb *b)
 {
-    static const char *const known[] = {"resourceRules",     "excludeResourceRules",
-                                        "namespaceSelector", "objectSelector",
-                                        "matchPolicy",       NULL};
-    const struct ea_val *own = ea_val_getz(policy, "matchConstraints");
-    struct ea_str mp = ea_val_get_str(own, "matchPolicy");
-    struct ea_rulesb b = {0};
-
-    if (own && (own->type != EA_V_MAP || ea_unknown_fields(l, f, own, "matchConstraints", known))) {
-        if (own->type != EA_V_MAP)
-            ea_problem_add(l, f, own, true, "matchConstraints must be a map");
+    if (own && !ea_rules_parse(l, f, own, b))
         return false;
-    }
-    if (own && !ea_rules_parse(l, f, own, &b))
-        return false;
-    /* Own resource rules replace those of the libraries; otherwise every library's rules count. */
     for (unsigned i = 0; i < n_use && !ea_val_getz(own, "resourceRules"); i++) {
         struct ea_library *lib = ea_library_find(l, use[i]);
 
-        if (lib->constraints && !ea_rules_parse(l, lib->file, lib->constraints, &b))
+        if (lib->constraints && !ea_rules_parse(l, lib->file, lib->constraints, b))
             return false;
     }
+    return true;
+}
+
+static bool parse_selectors(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *own,
+                            struct ea_control *c)
+{
+    struct ea_str mp = ea_val_get_str(own, "matchPolicy");
+
     if (mp.n && !ea_str_is(mp, "Equivalent") && !ea_str_is(mp, "Exact")) {
         ea_problem_add(l, f, at(own, "matchPolicy"), true,
                        "matchPolicy must be Equivalent or Exact");
@@ -211,6 +207,26 @@ static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f,
             "a label selector needs matchLabels or matchExpressions with key and operator");
         return false;
     }
+    return true;
+}
+
+static bool parse_constraints(struct ea_loader *l, const struct ea_cfile *f,
+                              const struct ea_val *policy, const struct ea_str *use, unsigned n_use,
+                              struct ea_control *c)
+{
+    static const char *const known[] = {"resourceRules",     "excludeResourceRules",
+                                        "namespaceSelector", "objectSelector",
+                                        "matchPolicy",       NULL};
+    const struct ea_val *own = ea_val_getz(policy, "matchConstraints");
+    struct ea_rulesb b = {0};
+
+    if (own && (own->type != EA_V_MAP || ea_unknown_fields(l, f, own, "matchConstraints", known))) {
+        if (own->type != EA_V_MAP)
+            ea_problem_add(l, f, own, true, "matchConstraints must be a map");
+        return false;
+    }
+    if (!collect_rules(l, f, own, use, n_use, &b) || !parse_selectors(l, f, own, c))
+        return false;
     c->rules = b.r;
     c->n_rules = b.n;
     if (b.n == 0 && !c->node) {
@@ -272,15 +288,12 @@ static bool parse_use(struct ea_loader *l, const struct ea_cfile *f, const struc
 
 /* ---- expressions ---- */
 
-struct env_build {
-    struct ea_family fam; /* of this control: the family's variables, then its own */
-    struct ea_cel_env *env;
-};
-
 static bool build_env(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *policy,
-                      const struct ea_family *lib, struct ea_control *c, struct env_build *e)
+                      const struct ea_family *lib, struct ea_control *c)
 {
     const struct ea_val *vars = ea_val_getz(policy, "variables");
+    struct ea_family own = {.n_vars = lib->n_vars, .n_progs = lib->n_progs};
+    struct ea_cel_env *env = ea_arena_zalloc(l->a, sizeof(*env));
     size_t n;
 
     if (vars && (vars->type != EA_V_LIST || vars->n > MAX_LIST)) {
@@ -288,24 +301,22 @@ static bool build_env(struct ea_loader *l, const struct ea_cfile *f, const struc
         return false;
     }
     n = lib->n_vars + (vars ? vars->n : 0);
-    e->fam = (struct ea_family){.n_vars = lib->n_vars, .n_progs = lib->n_progs};
-    e->fam.vars = ea_arena_zalloc(l->a, n * sizeof(*e->fam.vars));
-    e->fam.progs = ea_arena_zalloc(l->a, n * sizeof(*e->fam.progs));
-    e->env = ea_arena_zalloc(l->a, sizeof(*e->env));
-    if (!e->fam.vars || !e->fam.progs || !e->env)
+    own.vars = ea_arena_zalloc(l->a, n * sizeof(*own.vars));
+    own.progs = ea_arena_zalloc(l->a, n * sizeof(*own.progs));
+    if (!own.vars || !own.progs || !env)
         return false;
-    memcpy(e->fam.vars, lib->vars, lib->n_vars * sizeof(*lib->vars));
+    memcpy(own.vars, lib->vars, lib->n_vars * sizeof(*lib->vars));
     if (lib->n_progs)
-        memcpy(e->fam.progs, lib->progs, lib->n_progs * sizeof(*lib->progs));
-    if (!ea_variables_compile(l, f, vars, &e->fam, c->kubernetes))
+        memcpy(own.progs, lib->progs, lib->n_progs * sizeof(*lib->progs));
+    if (!ea_variables_compile(l, f, vars, &own, c->kubernetes))
         return false;
-    *e->env = (struct ea_cel_env){.flavour = EA_CEL_KUBERNETES,
-                                  .minor = c->kubernetes,
-                                  .vars = e->fam.vars,
-                                  .n_vars = e->fam.n_vars};
-    c->env = e->env;
-    c->variables = e->fam.progs;
-    c->n_variables = e->fam.n_progs;
+    *env = (struct ea_cel_env){.flavour = EA_CEL_KUBERNETES,
+                               .minor = c->kubernetes,
+                               .vars = own.vars,
+                               .n_vars = own.n_vars};
+    c->env = env;
+    c->variables = own.progs;
+    c->n_variables = own.n_progs;
     return true;
 }
 
@@ -419,11 +430,36 @@ static bool parse_annotations(struct ea_loader *l, const struct ea_cfile *f,
     return true;
 }
 
-static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
-                        struct ea_control *c, struct ea_control_priv *p)
+static bool parse_join(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *j,
+                       const struct ea_control *c, struct ea_join *ret)
 {
     static const char *const known[] = {"name",     "apiVersion", "kind", "namespace",
                                         "selector", "cap",        NULL};
+    const struct ea_val *ns = ea_val_getz(j, "namespace"), *selector = ea_val_getz(j, "selector");
+    int64_t cap = ea_val_get_int(j, "cap", 0);
+
+    ret->name = ea_val_get_str(j, "name");
+    ret->kind = ea_val_get_str(j, "kind");
+    ret->api_version = ea_val_get_str(j, "apiVersion");
+    if (ret->name.n == 0 || ret->kind.n == 0 || ret->api_version.n == 0 || cap < 1 ||
+        cap > MAX_JOIN) {
+        ea_problem_add(l, f, j, true, "a join needs name, apiVersion, kind and cap (1 to %u)",
+                       MAX_JOIN);
+        return false;
+    }
+    ret->cap = (unsigned)cap;
+    if (ea_unknown_fields(l, f, j, "a join", known))
+        return false;
+    if (ns)
+        ret->ns = ea_compile_at(l, f, ns, "context namespace", c->env, EA_CEL_WANT_ANY);
+    if (selector)
+        ret->selector = ea_compile_at(l, f, selector, "context selector", c->env, EA_CEL_WANT_ANY);
+    return (!ns || ret->ns) && (!selector || ret->selector);
+}
+
+static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                        struct ea_control *c, struct ea_control_priv *p)
+{
     const struct ea_val *v = ea_val_getz(spec, "context");
     struct ea_join *out;
 
@@ -436,31 +472,9 @@ static bool parse_joins(struct ea_loader *l, const struct ea_cfile *f, const str
     out = ea_arena_zalloc(l->a, v->n * sizeof(*out));
     if (!out)
         return false;
-    for (size_t i = 0; i < v->n; i++) {
-        const struct ea_val *j = ea_val_at(v, i);
-        int64_t cap = ea_val_get_int(j, "cap", 0);
-
-        out[i].name = ea_val_get_str(j, "name");
-        out[i].kind = ea_val_get_str(j, "kind");
-        out[i].api_version = ea_val_get_str(j, "apiVersion");
-        if (out[i].name.n == 0 || out[i].kind.n == 0 || out[i].api_version.n == 0 || cap < 1 ||
-            cap > 100000) {
-            ea_problem_add(l, f, j, true,
-                           "a join needs name, apiVersion, kind and cap (1 to 100000)");
+    for (size_t i = 0; i < v->n; i++)
+        if (!parse_join(l, f, ea_val_at(v, i), c, &out[i]))
             return false;
-        }
-        if (ea_unknown_fields(l, f, j, "a join", known))
-            return false;
-        out[i].cap = (unsigned)cap;
-        if (ea_val_getz(j, "namespace") &&
-            !(out[i].ns = ea_compile_at(l, f, ea_val_getz(j, "namespace"), "context namespace",
-                                        c->env, EA_CEL_WANT_ANY)))
-            return false;
-        if (ea_val_getz(j, "selector") &&
-            !(out[i].selector = ea_compile_at(l, f, ea_val_getz(j, "selector"), "context selector",
-                                              c->env, EA_CEL_WANT_ANY)))
-            return false;
-    }
     p->joins = out;
     p->n_joins = v->n;
     return true;
@@ -558,14 +572,47 @@ static void prerender(struct ea_loader *l, const struct ea_val *spec, const stru
 
 /* ---- the whole file ---- */
 
+static bool parse_failure_policy(struct ea_loader *l, const struct ea_cfile *f,
+                                 const struct ea_val *policy, struct ea_control *c)
+{
+    struct ea_str fp = ea_val_get_str(policy, "failurePolicy");
+
+    c->fail_closed = ea_str_is(fp, "Fail");
+    if (fp.n == 0 || c->fail_closed || ea_str_is(fp, "Ignore"))
+        return true;
+    ea_problem_add(l, f, at(policy, "failurePolicy"), true, "failurePolicy must be Fail or Ignore");
+    return false;
+}
+
+static bool compile_policy(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *spec,
+                           const struct ea_str *use, unsigned n_use, struct ea_control *c,
+                           struct ea_control_priv *p)
+{
+    const struct ea_val *policy = ea_val_getz(spec, "policy");
+    struct ea_family *lib;
+    bool ok;
+
+    if (ea_family_get(l, use, n_use, c->kubernetes, &lib) < 0) {
+        ea_problem_add(l, f, at(spec, "use"), true, "a library that it uses does not compile");
+        return false;
+    }
+    if (!build_env(l, f, policy, lib, c))
+        return false;
+    ok = parse_conditions(l, f, policy, c);
+    if (!parse_validations(l, f, policy, c) || !ok || !parse_annotations(l, f, policy, c) ||
+        !parse_joins(l, f, spec, c, p))
+        return false;
+    p->family = n_use && lib->shareable ? (int)(lib - l->families) : -1;
+    p->n_shared = p->family >= 0 ? lib->n_progs : 0;
+    find_reads(c, p);
+    return true;
+}
+
 static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct ea_val *spec,
                          struct ea_control *c, struct ea_control_priv *p)
 {
     const struct ea_val *policy = ea_val_getz(spec, "policy");
-    struct ea_str fp = ea_val_get_str(policy, "failurePolicy");
     const struct ea_str *use;
-    struct ea_family *lib;
-    struct env_build e;
     unsigned n_use;
     bool ok;
 
@@ -574,8 +621,7 @@ static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct e
                        "policy must hold the fields of ValidatingAdmissionPolicy.spec");
         return false;
     }
-    /* The rules first: a control that fails below is still `unknown` for what it would have judged.
-     */
+    /* Rules first: a control that fails below is still `unknown` for what it would have judged. */
     if (!parse_match(l, f, spec, c) || !parse_use(l, f, spec, &use, &n_use) ||
         !parse_constraints(l, f, policy, use, n_use, c))
         return false;
@@ -583,30 +629,8 @@ static bool parse_policy(struct ea_loader *l, struct ea_cfile *f, const struct e
              l, f, policy,
              "policy (the fields of ValidatingAdmissionPolicy.spec; settings go to spec.params)",
              policy_fields) == 0;
-    if (!parse_version(l, f, spec, c))
-        return false;
-    if (fp.n && !ea_str_is(fp, "Fail") && !ea_str_is(fp, "Ignore")) {
-        ea_problem_add(l, f, at(policy, "failurePolicy"), true,
-                       "failurePolicy must be Fail or Ignore");
-        return false;
-    }
-    c->fail_closed = ea_str_is(fp, "Fail");
-    if (ea_family_get(l, use, n_use, c->kubernetes, &lib) < 0) {
-        ea_problem_add(l, f, at(spec, "use"), true, "a library that it uses does not compile");
-        return false;
-    }
-    if (!build_env(l, f, policy, lib, c, &e))
-        return false;
-    ok = parse_conditions(l, f, policy, c) && ok;
-    if (!parse_validations(l, f, policy, c) || !ok)
-        return false;
-    if (!parse_annotations(l, f, policy, c) || !parse_joins(l, f, spec, c, p))
-        return false;
-    p->family = n_use && lib->shareable ? (int)(lib - l->families) : -1;
-    p->n_shared = p->family >= 0 ? lib->n_progs : 0;
-    l->priv->max_shared = EA_MAX(l->priv->max_shared, p->n_shared);
-    find_reads(c, p);
-    return ok;
+    return parse_version(l, f, spec, c) && parse_failure_policy(l, f, policy, c) &&
+           compile_policy(l, f, spec, use, n_use, c, p) && ok;
 }
 
 static bool parse_all(struct ea_loader *l, struct ea_cfile *f, struct ea_control *c,

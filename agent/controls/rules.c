@@ -117,6 +117,37 @@ static bool parse_ops(struct ea_loader *l, const struct ea_cfile *f, const struc
     return v != NULL;
 }
 
+static bool parse_scope(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule,
+                        char *ret)
+{
+    struct ea_str scope = ea_val_get_str(rule, "scope");
+
+    *ret = scope.n == 0 || star(scope) ? 0 : scope.p[0];
+    if (*ret == 0 || ea_str_is(scope, "Namespaced") || ea_str_is(scope, "Cluster"))
+        return true;
+    ea_problem_add(l, f, ea_val_getz(rule, "scope"), true,
+                   "scope must be Namespaced, Cluster or *");
+    return false;
+}
+
+/* One rule for every combination of group, version and resource. */
+static bool flatten(struct ea_loader *l, struct ea_match_rule *r, const struct ea_val *groups,
+                    const struct ea_val *versions, const struct ea_val *resources,
+                    struct ea_rulesb *b)
+{
+    for (size_t g = 0; g < groups->n; g++)
+        for (size_t v = 0; v < versions->n; v++)
+            for (size_t i = 0; i < resources->n; i++) {
+                r->group = ea_val_text(ea_val_at(groups, g));
+                r->version = ea_val_text(ea_val_at(versions, v));
+                r->resource =
+                    ea_str_cut(ea_val_text(ea_val_at(resources, i)), '/', &r->subresource);
+                if (!rule_add(l, b, r))
+                    return false;
+            }
+    return true;
+}
+
 static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *rule,
                        bool exclude, struct ea_rulesb *b)
 {
@@ -124,7 +155,6 @@ static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const stru
                                         "resourceNames", "scope",       NULL};
     struct ea_match_rule r = {.exclude = exclude};
     const struct ea_val *groups, *versions, *resources;
-    struct ea_str scope = ea_val_get_str(rule, "scope");
 
     if (!ea_val_is(rule, EA_V_MAP)) {
         ea_problem_add(l, f, rule, true, "a resource rule must be a map");
@@ -135,30 +165,16 @@ static bool parse_rule(struct ea_loader *l, const struct ea_cfile *f, const stru
     groups = string_list(l, f, rule, "apiGroups", true);
     versions = string_list(l, f, rule, "apiVersions", false);
     resources = string_list(l, f, rule, "resources", false);
-    if (!groups || !versions || !resources || !parse_ops(l, f, rule, &r.ops))
+    if (!groups || !versions || !resources || !parse_ops(l, f, rule, &r.ops) ||
+        !parse_scope(l, f, rule, &r.scope))
         return false;
-    if (scope.n && !star(scope) && !ea_str_is(scope, "Namespaced") &&
-        !ea_str_is(scope, "Cluster")) {
-        ea_problem_add(l, f, ea_val_getz(rule, "scope"), true,
-                       "scope must be Namespaced, Cluster or *");
-        return false;
-    }
-    r.scope = scope.n == 0 || star(scope) ? 0 : scope.p[0];
     if (ea_val_getz(rule, "resourceNames") &&
         !(r.names = string_list(l, f, rule, "resourceNames", false)))
         return false;
-    for (size_t g = 0; g < groups->n; g++)
-        for (size_t v = 0; v < versions->n; v++)
-            for (size_t i = 0; i < resources->n; i++) {
-                r.group = ea_val_text(ea_val_at(groups, g));
-                r.version = ea_val_text(ea_val_at(versions, v));
-                r.resource = ea_str_cut(ea_val_text(ea_val_at(resources, i)), '/', &r.subresource);
-                if (!rule_add(l, b, &r)) {
-                    ea_problem_add(l, f, rule, true, "too many resource rules");
-                    return false;
-                }
-            }
-    return true;
+    if (flatten(l, &r, groups, versions, resources, b))
+        return true;
+    ea_problem_add(l, f, rule, true, "too many resource rules");
+    return false;
 }
 
 bool ea_rules_parse(struct ea_loader *l, const struct ea_cfile *f, const struct ea_val *constraints,
@@ -306,6 +322,16 @@ static enum sel_op sel_op(struct ea_str s)
     return SEL_BAD;
 }
 
+static bool expression_valid(const struct ea_val *e)
+{
+    const struct ea_val *values = ea_val_getz(e, "values");
+    enum sel_op op = sel_op(ea_val_get_str(e, "operator"));
+
+    if (op == SEL_BAD || ea_val_get_str(e, "key").n == 0)
+        return false;
+    return (op != SEL_IN && op != SEL_NOT_IN) || (ea_val_is(values, EA_V_LIST) && values->n > 0);
+}
+
 bool ea_selector_valid(const struct ea_val *selector)
 {
     const struct ea_val *labels = ea_val_getz(selector, "matchLabels");
@@ -317,15 +343,9 @@ bool ea_selector_valid(const struct ea_val *selector)
     for (size_t i = 0; labels && i < labels->n; i++)
         if (!ea_val_is(&labels->members[i].val, EA_V_STRING))
             return false;
-    for (size_t i = 0; exprs && i < exprs->n; i++) {
-        const struct ea_val *e = ea_val_at(exprs, i), *values = ea_val_getz(e, "values");
-        enum sel_op op = sel_op(ea_val_get_str(e, "operator"));
-
-        if (op == SEL_BAD || ea_val_get_str(e, "key").n == 0)
+    for (size_t i = 0; exprs && i < exprs->n; i++)
+        if (!expression_valid(ea_val_at(exprs, i)))
             return false;
-        if ((op == SEL_IN || op == SEL_NOT_IN) && (!ea_val_is(values, EA_V_LIST) || values->n == 0))
-            return false;
-    }
     return true;
 }
 
