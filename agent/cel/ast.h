@@ -33,7 +33,7 @@ enum ea_cel_operator {
 
 enum ea_cel_macro {
     EA_MACRO_ALL, EA_MACRO_EXISTS, EA_MACRO_ONE, EA_MACRO_MAP, EA_MACRO_FILTER, EA_MACRO_TRANSFORM_LIST,
-    EA_MACRO_TRANSFORM_MAP, EA_MACRO_TRANSFORM_ENTRY, EA_MACRO_OPT_MAP, EA_MACRO_OPT_FLAT_MAP
+    EA_MACRO_TRANSFORM_MAP, EA_MACRO_TRANSFORM_ENTRY, EA_MACRO_SORT_BY, EA_MACRO_OPT_MAP, EA_MACRO_OPT_FLAT_MAP
 };
 
 #define EA_NF_ABSOLUTE 1u /* leading dot */
@@ -75,6 +75,7 @@ struct ea_cel_unit {
     unsigned nesting;
     unsigned n_locals;   /* frame size needed */
     unsigned cur_locals; /* frame index of the next free local */
+    unsigned in_format;  /* inside the arguments of format(): literals may be mixed */
 };
 
 /* Fills diag with line and column of byte offset pos; keeps the first failure. Returns u->failed. */
@@ -89,5 +90,9 @@ struct ea_cel_node *ea_cel_node_new(struct ea_cel_unit *u, enum ea_cel_node_kind
 struct ea_cel_node *ea_cel_macro_expand(struct ea_cel_unit *u, struct ea_cel_node *call);
 /* check.c: resolves names, types every node; in EA_CEL_KUBERNETES refuses what Kubernetes refuses. 0 or u->failed. */
 EA_MUST_CHECK int ea_cel_check(struct ea_cel_unit *u, struct ea_cel_node *root, enum ea_cel_want want);
+
+/* format.c: the clauses of a literal pattern against the types of a literal list of arguments, as ext/formatting.go checks them. False
+ * when refused. */
+bool ea_cel_check_format(struct ea_cel_unit *u, const struct ea_cel_node *call);
 
 #endif

@@ -87,7 +87,7 @@ static int bind(struct ea_arena *a, const struct ea_val *bindings, struct ea_cel
 }
 
 static int evaluate(struct ea_arena *a, struct ea_str expr, const struct ea_cel_env *env, const struct ea_val *values, struct ea_val *ret,
-                    struct ea_cel_diag *diag)
+                    struct ea_cel_diag *diag, uint64_t *cost, const char **type)
 {
     const struct ea_cel_prog *prog;
     struct ea_cel_run run;
@@ -102,7 +102,10 @@ static int evaluate(struct ea_arena *a, struct ea_str expr, const struct ea_cel_
     }
     for (i = 0; i < env->n_vars; i++)
         ea_cel_run_bind(&run, i, values[i]);
-    return ea_cel_eval(&run, prog, ret, diag);
+    *type = ea_cel_prog_type(prog);
+    rc = ea_cel_eval(&run, prog, ret, diag);
+    *cost = run.cost;
+    return rc;
 }
 
 int ea_cel_batch_line(struct ea_arena *a, struct ea_str line, enum ea_cel_flavour flavour, unsigned minor, struct ea_buf *out)
@@ -113,6 +116,8 @@ int ea_cel_batch_line(struct ea_arena *a, struct ea_str line, enum ea_cel_flavou
     const struct ea_val *id, *expr;
     struct ea_err err = {0};
     struct ea_str name;
+    const char *type = "dyn";
+    uint64_t cost = 0;
 
     if (ea_json_parse(a, line, NULL, &doc, NULL, &err))
         return answer_error(out, NULL, "parse", ea_err_text(&err), 0, 0);
@@ -124,11 +129,15 @@ int ea_cel_batch_line(struct ea_arena *a, struct ea_str line, enum ea_cel_flavou
     env.disable_macros = ea_val_get_bool(&doc, "disableMacros", false);
     if (bind(a, ea_val_getz(&doc, "bindings"), &env, &values, &err))
         return answer_error(out, id, "parse", ea_err_text(&err), 0, 0);
-    if (evaluate(a, ea_val_text(expr), &env, values, &value, &diag))
+    if (evaluate(a, ea_val_text(expr), &env, values, &value, &diag, &cost, &type))
         return answer_error(out, id, kind_name(diag.kind), diag.text, diag.line, diag.column);
     add_id(out, id);
     ea_buf_addz(out, ",\"value\":");
     if (ea_cel_print_tagged(out, &value))
         return out->failed ? out->failed : -E2BIG;
+    if (ea_val_get_bool(&doc, "stats", false)) {
+        ea_buf_addf(out, ",\"cost\":%llu,\"type\":", (unsigned long long)cost);
+        ea_buf_add_json(out, ea_str(type));
+    }
     return ea_buf_addz(out, "}\n");
 }

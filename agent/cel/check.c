@@ -242,6 +242,17 @@ static bool no_overload(struct ea_cel_unit *u, struct ea_cel_node *n, const char
     return refuse(u, n->pos, "found no matching overload for '%s' applied to '%s'", name, text);
 }
 
+#define LIST_OF(name) static const struct ea_cel_type list_##name = {.kind = EA_T_LIST, .a = &ea_cel_t_##name}
+LIST_OF(int);
+LIST_OF(uint);
+LIST_OF(double);
+LIST_OF(duration);
+LIST_OF(bool);
+LIST_OF(timestamp);
+LIST_OF(bytes);
+LIST_OF(list_dyn);
+#define list_list list_list_dyn
+
 static const struct ea_cel_type *sig_type(char c)
 {
     switch (c) {
@@ -269,6 +280,22 @@ static const struct ea_cel_type *sig_type(char c)
         return &ea_cel_t_list_dyn;
     case 'L':
         return &ea_cel_t_list_string;
+    case 'j':
+        return &list_int;
+    case 'v':
+        return &list_uint;
+    case 'k':
+        return &list_double;
+    case 'K':
+        return &list_duration;
+    case 'B':
+        return &list_bool;
+    case 'M':
+        return &list_timestamp;
+    case 'Y':
+        return &list_bytes;
+    case 'q':
+        return &list_list;
     case 'm':
         return &ea_cel_t_map_dyn;
     case 'Q':
@@ -288,16 +315,20 @@ static const struct ea_cel_type *sig_type(char c)
     }
 }
 
-static bool sig_fits(char c, const struct ea_cel_type *t)
-{
-    if (c == 'o')
-        return t->kind == EA_T_OPTIONAL || t->kind == EA_T_DYN || t->kind == EA_T_ANY_ELEM;
-    return ea_cel_type_fits(sig_type(c), t);
-}
-
 static const struct ea_cel_type *held(const struct ea_cel_type *t)
 {
     return t->kind == EA_T_LIST || t->kind == EA_T_OPTIONAL ? t->a : &ea_cel_t_dyn;
+}
+
+static bool sig_fits(char c, const struct ea_cel_type *t, const struct ea_cel_type *first)
+{
+    if (c == 'o')
+        return t->kind == EA_T_OPTIONAL || t->kind == EA_T_DYN || t->kind == EA_T_ANY_ELEM;
+    if (c == 'e')
+        return ea_cel_type_join(held(first), t) != NULL;
+    if (c == 'z')
+        return ea_cel_type_fits(&ea_cel_t_list_dyn, t) && ea_cel_type_join(held(first), held(t)) != NULL;
+    return ea_cel_type_fits(sig_type(c), t);
 }
 
 static const struct ea_cel_type *sig_result(struct ea_cel_unit *u, char c, const struct ea_cel_type *first)
@@ -309,10 +340,14 @@ static const struct ea_cel_type *sig_result(struct ea_cel_unit *u, char c, const
         return first && first->kind != EA_T_ANY_ELEM ? first : &ea_cel_t_dyn;
     case 'W':
         return ea_cel_type_optional(u->a, first ? first : &ea_cel_t_dyn);
+    case 'e':
+        return first && first->kind == EA_T_LIST && first->a->kind != EA_T_ANY_ELEM ? first->a : &ea_cel_t_dyn;
     case 'o':
-        return ea_cel_type_optional(u->a, &ea_cel_t_dyn);
-    case 'S':
-        return ea_cel_type_optional(u->a, &ea_cel_t_string);
+        return ea_cel_type_optional(u->a, &ea_cel_t_any);
+    case 'P':
+        return ea_cel_type_optional(u->a, &ea_cel_t_list_string);
+    case 'N':
+        return ea_cel_type_map(u->a, &ea_cel_t_string, &ea_cel_t_list_string);
     case 'G':
         return ea_cel_type_optional(u->a, sig_type('F'));
     default:
@@ -331,7 +366,7 @@ static bool overload(const char **pp, const struct ea_cel_type *const *types, ui
     for (; *p && *p != ':'; p++) {
         if (*p == '.')
             continue;
-        fits = fits && i < n && (types == NULL || sig_fits(*p, types[i]));
+        fits = fits && i < n && (types == NULL || sig_fits(*p, types[i], types[0]));
         i++;
     }
     *shape = i == n && is_member == member;
@@ -372,6 +407,9 @@ static bool check_call_types(struct ea_cel_unit *u, struct ea_cel_node *n, const
         if (ok && !found) {
             n->type = sig_result(u, r, k ? types[0] : NULL);
             found = true;
+            /* the first overload gives an empty list its element type, so that no other fits any more */
+            if (k && types[0]->kind == EA_T_LIST && types[0]->a->kind == EA_T_ANY_ELEM)
+                break;
         } else if (ok && u->k8s) {
             const struct ea_cel_type *other = sig_result(u, r, k ? types[0] : NULL);
 
@@ -420,14 +458,17 @@ static bool check_call(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
     const struct ea_cel_fn *fn = namespaced(u, n);
     uint32_t i;
 
+    bool format = ea_str_is(n->name, "format"), ok;
+
     if (fn)
         n->target = NULL;
-    if (n->target && !check(u, n->target, sc))
+    u->in_format += format;
+    ok = n->target == NULL || check(u, n->target, sc);
+    for (i = 0; ok && i < n->n; i++)
+        ok = check(u, n->args[i], sc);
+    u->in_format -= format;
+    if (!ok)
         return false;
-    for (i = 0; i < n->n; i++) {
-        if (!check(u, n->args[i], sc))
-            return false;
-    }
     if (fn == NULL)
         fn = ea_cel_fn_find(n->name, u->k8s, u->minor);
     if (fn == NULL) {
@@ -439,7 +480,7 @@ static bool check_call(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
         n->fn = fn;
         return check_or(u, n);
     }
-    return check_call_types(u, n, fn);
+    return check_call_types(u, n, fn) && (!format || !u->k8s || ea_cel_check_format(u, n));
 }
 
 /* ---- operators ---- */
@@ -586,29 +627,34 @@ static const struct ea_cel_type *entry_type(struct ea_cel_unit *u, const struct 
     return &ea_cel_t_dyn;
 }
 
-/* The element type so far and one more entry: Kubernetes wants them alike. */
-static bool add_type(struct ea_cel_unit *u, const struct ea_cel_node *at, const struct ea_cel_type *t, const struct ea_cel_type **so_far)
+/* The element type so far and one more entry. Kubernetes wants them alike, but for the arguments of format(). */
+static bool add_type(struct ea_cel_unit *u, const struct ea_cel_node *at, const struct ea_cel_type *t, const struct ea_cel_type **first,
+                     const struct ea_cel_type **so_far)
 {
     const struct ea_cel_type *join;
 
     if (t == NULL)
         return false;
-    join = *so_far ? ea_cel_type_join(*so_far, t) : t;
-    if (join == NULL && u->k8s)
-        return refuse(u, at->pos, "expected type '%s' but found '%s'", ea_cel_type_text(u->a, *so_far), ea_cel_type_text(u->a, t));
+    if (*first == NULL) {
+        *first = *so_far = t;
+        return true;
+    }
+    if (u->k8s && u->in_format == 0 && !ea_cel_type_same(*first, t))
+        return refuse(u, at->pos, "expected type '%s' but found '%s'", ea_cel_type_text(u->a, *first), ea_cel_type_text(u->a, t));
+    join = ea_cel_type_join(*so_far, t);
     *so_far = join ? join : &ea_cel_t_dyn;
     return true;
 }
 
 static bool check_list(struct ea_cel_unit *u, struct ea_cel_node *n, const struct scope *sc)
 {
-    const struct ea_cel_type *e = NULL;
+    const struct ea_cel_type *first = NULL, *e = NULL;
     uint32_t i;
 
     for (i = 0; i < n->n; i++) {
         struct ea_cel_node *x = n->args[i];
 
-        if (!check(u, x, sc) || !add_type(u, x, entry_type(u, x, x->flags & EA_NF_ENTRY), &e))
+        if (!check(u, x, sc) || !add_type(u, x, entry_type(u, x, x->flags & EA_NF_ENTRY), &first, &e))
             return false;
     }
     n->type = ea_cel_type_list(u->a, e ? e : &ea_cel_t_any);
@@ -617,14 +663,14 @@ static bool check_list(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
 
 static bool check_map(struct ea_cel_unit *u, struct ea_cel_node *n, const struct scope *sc)
 {
-    const struct ea_cel_type *k = NULL, *v = NULL;
+    const struct ea_cel_type *first_k = NULL, *first_v = NULL, *k = NULL, *v = NULL;
     uint32_t i;
 
     for (i = 0; i < n->n; i += 2) {
         struct ea_cel_node *key = n->args[i], *x = n->args[i + 1];
 
-        if (!check(u, key, sc) || !check(u, x, sc) || !add_type(u, key, key->type, &k) ||
-            !add_type(u, x, entry_type(u, x, key->flags & EA_NF_ENTRY), &v))
+        if (!check(u, key, sc) || !check(u, x, sc) || !add_type(u, key, key->type, &first_k, &k) ||
+            !add_type(u, x, entry_type(u, x, key->flags & EA_NF_ENTRY), &first_v, &v))
             return false;
     }
     n->type = ea_cel_type_map(u->a, k ? k : &ea_cel_t_any, v ? v : &ea_cel_t_any);
@@ -704,6 +750,8 @@ static const struct ea_cel_type *comp_type(struct ea_cel_unit *u, const struct e
         return ea_cel_type_list(u->a, last);
     case EA_MACRO_FILTER:
         return ea_cel_type_list(u->a, one->type);
+    case EA_MACRO_SORT_BY:
+        return n->target->type;
     case EA_MACRO_TRANSFORM_MAP:
         return ea_cel_type_map(u->a, n->target->type->kind == EA_T_LIST ? &ea_cel_t_int : one->type, last);
     case EA_MACRO_TRANSFORM_ENTRY:
@@ -732,6 +780,8 @@ static bool check_comp(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
         u->cur_locals = save;
         return ok;
     }
+    if (n->op == EA_MACRO_SORT_BY && u->k8s && !sig_fits('l', n->target->type, n->target->type))
+        return no_overload(u, n, "@sortByAssociatedKeys", n->args, 1, n->target);
     ok = range_types(u, n, &one, &two);
     for (i = 0; ok && i < n->n; i++) {
         bool pred = n->op <= EA_MACRO_ONE || n->op == EA_MACRO_FILTER || (n->n == 2 && i == 0);

@@ -126,9 +126,7 @@ static bool fold_list(struct code *c, const struct ea_cel_node *n, struct ea_val
     uint32_t i;
 
     for (i = 0; i < n->n; i++) {
-        if (n->args[i]->flags & EA_NF_ENTRY)
-            return false;
-        if (n->args[i]->kind != EA_N_LIT && n->args[i]->kind != EA_N_LIST && n->args[i]->kind != EA_N_MAP)
+        if ((n->args[i]->flags & EA_NF_ENTRY) || n->args[i]->kind > EA_N_MAP)
             return false;
     }
     items = ea_arena_alloc(c->u->a, n->n * sizeof *items);
@@ -153,13 +151,43 @@ static bool fold_map(struct code *c, const struct ea_cel_node *n, struct ea_val 
             return false;
         if (k.type != EA_V_STRING && k.type != EA_V_INT && k.type != EA_V_UINT && k.type != EA_V_BOOL)
             return false;
-        if (ea_cel_mapb_add(&b, &k, &v, &old))
-            return false; /* a repeated key is for the machine to judge */
+        if (ea_cel_mapb_add(&b, &k, &v, &old)) {
+            if (!c->u->k8s)
+                return false; /* a repeated key is for the machine to judge */
+            *old = v;
+        }
     }
     *ret = ea_cel_mapb_end(&b);
     return true;
 }
 
+/* Conversions of constants are computed now (cel-go: OptOptimize); one that fails makes the program bad in Kubernetes, and an error
+ * at run time elsewhere. */
+static bool fold_call(struct code *c, const struct ea_cel_node *n, struct ea_val *ret)
+{
+    static const char *const conversions[] = {"int", "uint", "double", "string", "bytes", "bool", "dyn", "duration", "timestamp"};
+    struct ea_cel_ctx cx = {.arena = c->u->a, .k8s = c->u->k8s};
+    struct ea_val arg;
+    size_t i;
+    int rc;
+
+    if (n->target || n->n != 1)
+        return false;
+    for (i = 0; i < EA_COUNT(conversions) && !ea_str_is(n->name, conversions[i]); i++)
+        ;
+    if (i == EA_COUNT(conversions) || n->fn == NULL || n->fn->call == NULL || !fold(c, n->args[0], &arg))
+        return false;
+    rc = n->fn->call(&cx, &arg, 1, ret);
+    if (rc == 0)
+        return true;
+    if (c->u->k8s && n->args[0]->kind == EA_N_LIT && i >= 7)
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid %s argument", conversions[i]);
+    else if (c->u->k8s)
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->pos, "%s", cx.error ? cx.error : "no such overload");
+    return false;
+}
+
+/* The value of a tree that is known now. Refusals fail the unit. */
 static bool fold(struct code *c, const struct ea_cel_node *n, struct ea_val *ret)
 {
     switch (n->kind) {
@@ -170,31 +198,11 @@ static bool fold(struct code *c, const struct ea_cel_node *n, struct ea_val *ret
         return fold_list(c, n, ret);
     case EA_N_MAP:
         return fold_map(c, n, ret);
+    case EA_N_CALL:
+        return fold_call(c, n, ret);
     default:
         return false;
     }
-}
-
-/* duration("…") and timestamp("…") of a literal: computed now, and refused now in Kubernetes from 1.29 on. */
-static int fold_conversion(struct code *c, const struct ea_cel_node *n)
-{
-    struct ea_cel_ctx cx = {.arena = c->u->a, .k8s = c->u->k8s};
-    const struct ea_cel_node *arg;
-    struct ea_val v;
-    int rc;
-
-    if (n->target || n->n != 1 || (!ea_str_is(n->fn->name, "duration") && !ea_str_is(n->fn->name, "timestamp")))
-        return 0;
-    arg = n->args[0];
-    if (arg->kind != EA_N_LIT || arg->lit.type != EA_V_STRING)
-        return 0;
-    rc = n->fn->call(&cx, &arg->lit, 1, &v);
-    if (rc == 0)
-        return emit_const(c, n, v) ? 1 : -1;
-    if (!c->u->k8s || c->u->minor < 29)
-        return 0;
-    ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, arg->pos, "invalid %s argument: %s", n->fn->name.p, cx.error ? cx.error : "bad text");
-    return -1;
 }
 
 /* ---- attributes ---- */
@@ -205,7 +213,7 @@ static bool gen_base(struct code *c, const struct ea_cel_node *n)
     bool attribute = n->kind == EA_N_VAR || n->kind == EA_N_LOCAL || n->kind == EA_N_INDEX ||
                      (n->kind == EA_N_SELECT && !(n->flags & EA_NF_HAS)) || (n->kind == EA_N_OP && n->op == EA_OP_COND);
 
-    return gen(c, n) && (attribute || emit(c, n, EA_I_CHARGE, 1, 0, 0, 0));
+    return gen(c, n) && (attribute || emit(c, n, EA_I_CHARGE, 0, 0, 1, 0));
 }
 
 static bool gen_select(struct code *c, const struct ea_cel_node *n)
@@ -221,6 +229,14 @@ static bool gen_select(struct code *c, const struct ea_cel_node *n)
 
 static bool gen_index(struct code *c, const struct ea_cel_node *n)
 {
+    struct ea_val key;
+
+    /* cel-go makes a qualifier of a constant key when it plans, and has none for other types */
+    if (c->u->k8s && fold(c, n->args[0], &key) && key.type != EA_V_STRING && key.type != EA_V_INT && key.type != EA_V_UINT &&
+        key.type != EA_V_BOOL && key.type != EA_V_DOUBLE) {
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid qualifier type: %s", ea_cel_value_type(&key));
+        return false;
+    }
     return gen_base(c, n->target) && gen(c, n->args[0]) &&
            emit(c, n, n->flags & EA_NF_OPTIONAL ? EA_I_INDEX_OPT : EA_I_INDEX, 0, 0, 0, -1);
 }
@@ -299,7 +315,8 @@ static bool is_constant_set(const struct ea_cel_node *n)
     if (n->kind != EA_N_LIST)
         return false;
     for (i = 0; i < n->n; i++) {
-        if (n->args[i]->kind != EA_N_LIT || (n->args[i]->flags & EA_NF_ENTRY) || n->args[i]->lit.type != n->args[0]->lit.type)
+        if (n->args[i]->kind != EA_N_LIT || (n->args[i]->flags & EA_NF_ENTRY) || n->args[i]->lit.type == EA_V_BYTES ||
+            n->args[i]->lit.type == EA_V_NULL)
             return false;
     }
     return true;
@@ -320,6 +337,20 @@ static bool gen_logic(struct code *c, const struct ea_cel_node *n)
     return true;
 }
 
+/* A branch that is an attribute is not charged for its variable: the conditional is one attribute with it (cel-go). */
+static bool gen_branch(struct code *c, const struct ea_cel_node *n)
+{
+    const struct ea_cel_node *base = n;
+
+    while ((base->kind == EA_N_SELECT && !(base->flags & EA_NF_HAS)) || base->kind == EA_N_INDEX)
+        base = base->target;
+    if (!gen(c, n))
+        return false;
+    if ((base == n && n->kind != EA_N_VAR && n->kind != EA_N_LOCAL) || (base->kind == EA_N_OP && base->op == EA_OP_COND))
+        return true;
+    return emit(c, n, EA_I_CHARGE, 0, 0, -1, 0);
+}
+
 static bool gen_cond(struct code *c, const struct ea_cel_node *n)
 {
     uint32_t cond, jump, local = c->n_locals++;
@@ -327,13 +358,13 @@ static bool gen_cond(struct code *c, const struct ea_cel_node *n)
     if (!gen(c, n->args[0]))
         return false;
     cond = c->n;
-    if (!emit(c, n, EA_I_COND, 0, local, 0, -1) || !gen(c, n->args[1]))
+    if (!emit(c, n, EA_I_COND, 0, local, 0, -1) || !gen_branch(c, n->args[1]))
         return false;
     jump = c->n;
     if (!emit(c, n, EA_I_JUMP, 0, 0, 0, -1))
         return false;
     patch(c, cond);
-    if (!gen(c, n->args[2]))
+    if (!gen_branch(c, n->args[2]))
         return false;
     patch(c, jump);
     return emit(c, n, EA_I_COND_END, 0, local, 0, 0);
@@ -353,6 +384,8 @@ static bool gen_operator(struct code *c, const struct ea_cel_node *n)
         return gen_logic(c, n);
     if (n->op == EA_OP_COND)
         return gen_cond(c, n);
+    if (n->op == EA_OP_IN && c->u->k8s && n->args[1]->kind == EA_N_LIST && n->args[1]->n == 0)
+        return emit_const(c, n, ea_val_bool(false)); /* cel-go does not even look at what is sought */
     if (n->op == EA_OP_IN)
         a = is_constant_set(n->args[1]) ? 2 : n->args[1]->type->kind == EA_T_LIST ? 1 : 0;
     else if (n->n == 2)
@@ -427,15 +460,16 @@ static bool gen_call(struct code *c, const struct ea_cel_node *n)
 {
     const struct ea_cel_node *last = n->n ? n->args[n->n - 1] : NULL;
     uint32_t i, args = n->n + (n->target ? 1 : 0);
-    int rc;
+    struct ea_val v;
 
     if (n->fn->call == NULL)
         return gen_or(c, n);
+    if (fold_call(c, n, &v))
+        return emit_const(c, n, v);
+    if (c->u->failed)
+        return false;
     if (ea_str_is(n->fn->name, "matches") && args == 2 && last->kind == EA_N_LIT && last->lit.type == EA_V_STRING)
         return gen_matches(c, n, n->target ? n->target : n->args[0], last);
-    rc = fold_conversion(c, n);
-    if (rc)
-        return rc > 0;
     if (n->target && !gen(c, n->target))
         return false;
     for (i = 0; i < n->n; i++) {
@@ -505,7 +539,8 @@ static bool gen_comp(struct code *c, const struct ea_cel_node *n)
         return false;
     c->loop = outer;
     patch(c, head);
-    return emit(c, n, EA_I_RESULT, n->op, n->local, outer, 1);
+    return emit(c, n, EA_I_RESULT, n->op, n->local, outer, 1) &&
+           (n->op != EA_MACRO_SORT_BY || emit(c, n, EA_I_SORT_BY, 0, n->local, 0, 0));
 }
 
 static bool gen_fail(struct code *c, const struct ea_cel_node *n)

@@ -1,10 +1,23 @@
 /* Charges of calls, as cel-go (interpreter/runtimecost.go) and the API server (pkg/cel/library/cost.go) count them. */
+#include "cel/lib.h"
 #include "cel/vm.h"
 
 /* A tenth, rounded up: what a string's traversal costs. */
 static uint64_t tenth(uint64_t n)
 {
     return (n + 9) / 10;
+}
+
+/* The call and the list that it makes. */
+#define NEW_LIST 11u
+
+uint64_t ea_cel_cost_self_compare(const struct ea_val *list)
+{
+    uint64_t n = ea_cel_size(list);
+    bool texts = list->type == EA_V_LIST && n > 0 &&
+                 (ea_val_force(&list->items[0])->type == EA_V_STRING || ea_val_force(&list->items[0])->type == EA_V_BYTES);
+
+    return NEW_LIST + 2 * n * n + (texts ? n * n / 10 : 0);
 }
 
 uint64_t ea_cel_cost_equal(const struct ea_val *a, const struct ea_val *b)
@@ -17,6 +30,10 @@ uint64_t ea_cel_cost_equal(const struct ea_val *a, const struct ea_val *b)
         return least != 0;
     if (!texts && a->type < EA_V_STRING && b->type < EA_V_STRING)
         return 1;
+    if (a->type == EA_V_OPTIONAL && a->opt)
+        return ea_cel_cost_equal(ea_val_force(a->opt), b);
+    if (b->type == EA_V_OPTIONAL && b->opt)
+        return ea_cel_cost_equal(a, ea_val_force(b->opt));
     return tenth(EA_MIN(ea_cel_size(a), ea_cel_size(b)));
 }
 
@@ -91,11 +108,20 @@ uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args,
         return n > 1 ? contains_range(args, false) : 1;
     case EA_COST_CONTAINS_CIDR:
         return n > 1 ? contains_range(args, true) : 1;
-    case EA_COST_FORMAT:
-        return 1 + tenth(ea_cel_size(&args[0]));
+    case EA_COST_SETS_TWICE:
+        return n > 1 ? 2 * ea_cel_size(&args[0]) * ea_cel_size(&args[1]) + 1 : 1;
+    case EA_COST_ARG2:
+        return n > 1 ? tenth(ea_cel_size(&args[1])) : 1;
+    case EA_COST_LIST:
+        return NEW_LIST + (ret->type == EA_V_LIST ? ret->n : 1);
     case EA_COST_FLATTEN:
-    case EA_COST_SIZE_ARG:
-        return 1 + ea_cel_size(&args[0]);
+        return NEW_LIST + ea_cel_size(&args[0]) * (n > 1 && args[1].type == EA_V_INT && args[1].i > 0 ? EA_MIN((uint64_t)args[1].i, 1000u) : 1);
+    case EA_COST_COMPARE:
+        return ea_cel_cost_self_compare(&args[0]);
+    case EA_COST_VALIDATE:
+        return n > 1 ? tenth(1 + ea_cel_size(&args[1])) * ea_cel_format_weight(&args[0]) : 1;
+    case EA_COST_STRING:
+        return args[0].type == EA_V_BYTES ? tenth(args[0].n) : 1;
     default:
         return 1;
     }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "cel/ast.h"
 #include "cel/lib.h"
 
 #define MAX_PRECISION 100
@@ -62,25 +63,34 @@ static int add_fixed(struct fmt *f, double d, int precision)
 static int add_scientific(struct fmt *f, double d, int precision)
 {
     static const char *const up[] = {"\u2070", "\u00b9", "\u00b2", "\u00b3", "\u2074", "\u2075", "\u2076", "\u2077", "\u2078", "\u2079"};
-    char s[256], *e;
+    size_t from = f->b.n, cells;
+    char s[256], pad[MAX_PRECISION + 1], *e;
 
-    if (f->cx->k8s && isinf(d))
-        return ea_buf_addz(&f->b, d > 0 ? "\u221e" : "-\u221e");
-    if (add_special(f, d))
-        return 0;
-    snprintf(s, sizeof s, "%.*e", precision, d);
-    e = strchr(s, 'e');
-    if (!f->cx->k8s || e == NULL)
+    if (!f->cx->k8s) {
+        if (add_special(f, d))
+            return 0;
+        snprintf(s, sizeof s, "%.*e", precision, d);
         return ea_buf_addz(&f->b, s);
-    *e++ = '\0';
-    ea_buf_addf(&f->b, "%s\u202f\u00d7\u202f10", s);
-    for (; *e; e++) {
+    }
+    /* cel-go prints with "%<precision>e": six digits always, and the precision is the least width */
+    snprintf(s, sizeof s, "%e", d);
+    e = strchr(s, 'e');
+    cells = isnan(d) ? 3 : isinf(d) ? 1 + (d < 0) : e ? (size_t)(e - s) + 3 + strspn(e + 1, "-0123456789+") - (e[1] == '+') : 0;
+    memset(pad, ' ', sizeof pad);
+    if (cells < (size_t)precision)
+        ea_buf_add(&f->b, pad, (size_t)precision - cells);
+    if (isnan(d) || isinf(d))
+        return ea_buf_addz(&f->b, isnan(d) ? "NaN" : d > 0 ? "\u221e" : "-\u221e");
+    if (e)
+        *e++ = '\0';
+    ea_buf_addf(&f->b, "%s\u00d710", s);
+    for (; e && *e; e++) {
         if (*e == '-')
             ea_buf_addz(&f->b, "\u207b");
         else if (*e >= '0' && *e <= '9')
             ea_buf_addz(&f->b, up[*e - '0']);
     }
-    return 0;
+    return f->b.n > from ? 0 : -E2BIG;
 }
 
 static int add_float(struct fmt *f, const struct ea_val *v, char clause, int precision)
@@ -118,7 +128,7 @@ static int add_decimal(struct fmt *f, const struct ea_val *v)
 {
     if (v->type == EA_V_INT || v->type == EA_V_UINT)
         return ea_cel_add_text(&f->b, v);
-    if (v->type == EA_V_DOUBLE && add_special(f, v->d))
+    if (!f->cx->k8s && v->type == EA_V_DOUBLE && add_special(f, v->d))
         return 0;
     return wrong(f, "decimal clause can only be used on integers", v);
 }
@@ -164,6 +174,14 @@ static int by_key(const void *x, const void *y)
     return ea_str_cmp(((const struct entry *)x)->key, ((const struct entry *)y)->key);
 }
 
+/* What entries are ordered by: the key as it is printed. */
+static struct ea_str key_text(struct fmt *f, const struct ea_val *key)
+{
+    if (f->cx->k8s && key->type == EA_V_STRING)
+        return ea_arena_printf(f->cx->arena, "\"%.*s\"", EA_STRF(ea_val_text(key)));
+    return ea_cel_to_text(f->cx->arena, key);
+}
+
 /* Entries in the order of their keys' text. */
 static int add_map(struct fmt *f, const struct ea_val *v, unsigned depth)
 {
@@ -174,7 +192,7 @@ static int add_map(struct fmt *f, const struct ea_val *v, unsigned depth)
     if (e == NULL)
         return EA_CEL_FULL;
     for (i = 0; i < v->n; i++) {
-        e[i] = (struct entry){.key = ea_cel_to_text(f->cx->arena, &v->members[i].key), .m = &v->members[i]};
+        e[i] = (struct entry){.key = key_text(f, &v->members[i].key), .m = &v->members[i]};
         if (e[i].key.p == NULL)
             return EA_CEL_FULL;
     }
@@ -185,7 +203,7 @@ static int add_map(struct fmt *f, const struct ea_val *v, unsigned depth)
         if (i)
             ea_buf_addz(&f->b, ", ");
         rc = text_of(f, &e[i].m->key, depth + 1);
-        ea_buf_addz(&f->b, ": ");
+        ea_buf_addz(&f->b, f->cx->k8s ? ":" : ": ");
         if (rc == 0)
             rc = text_of(f, &e[i].m->val, depth + 1);
     }
@@ -193,18 +211,47 @@ static int add_map(struct fmt *f, const struct ea_val *v, unsigned depth)
     return rc;
 }
 
+/* A string as Go's %q writes it. */
+static void add_go_quoted(struct fmt *f, struct ea_str s)
+{
+    static const char plain[] = "\a\b\f\n\r\t\v\\\"", escaped[] = "abfnrtv\\\"";
+    size_t i;
+
+    ea_buf_addc(&f->b, '"');
+    for (i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        const char *at = c ? strchr(plain, c) : NULL;
+
+        if (at)
+            ea_buf_addf(&f->b, "\\%c", escaped[at - plain]);
+        else if (c < 0x20 || c == 0x7f)
+            ea_buf_addf(&f->b, "\\x%02x", c);
+        else if (c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0)
+            ea_buf_addf(&f->b, "\\u%04x", (unsigned char)s.p[++i]);
+        else
+            ea_buf_addc(&f->b, (char)c);
+    }
+    ea_buf_addc(&f->b, '"');
+}
+
 /* Kubernetes: inside lists and maps values read as literals. */
 static bool add_literal(struct fmt *f, const struct ea_val *v)
 {
+    char s[400];
+
     switch (v->type) {
     case EA_V_STRING:
     case EA_V_BYTES:
-        ea_buf_addz(&f->b, v->type == EA_V_BYTES ? "b\"" : "\"");
-        ea_buf_add(&f->b, v->s, v->n);
-        ea_buf_addc(&f->b, '"');
+        if (v->type == EA_V_BYTES)
+            ea_buf_addc(&f->b, 'b');
+        add_go_quoted(f, ea_val_text(v));
         return true;
     case EA_V_DOUBLE:
-        add_fixed(f, v->d, 6);
+        if (isnan(v->d) || isinf(v->d))
+            ea_buf_addz(&f->b, isnan(v->d) ? "\"NaN\"" : v->d > 0 ? "\"+Inf\"" : "\"-Inf\"");
+        snprintf(s, sizeof s, "%.6f", v->d);
+        if (!isnan(v->d) && !isinf(v->d))
+            ea_buf_addz(&f->b, s);
         return true;
     case EA_V_TIMESTAMP:
     case EA_V_DURATION:
@@ -230,7 +277,7 @@ static int text_of(struct fmt *f, const struct ea_val *v, unsigned depth)
     case EA_V_MAP:
         return add_map(f, v, depth);
     case EA_V_DOUBLE:
-        if (add_special(f, v->d))
+        if (!f->cx->k8s && add_special(f, v->d))
             return 0;
         break;
     case EA_V_OPTIONAL:
@@ -339,4 +386,103 @@ int ea_cel_string_format(struct ea_cel_ctx *cx, const struct ea_val *args, unsig
     }
     ea_buf_done(&f.b);
     return rc;
+}
+
+/* ---- a literal pattern with a literal list, at compile time ---- */
+
+static bool refuse(struct ea_cel_unit *u, uint32_t pos, const char *what, const struct ea_cel_type *t)
+{
+    ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, pos, "error during formatting: %s, was given %s", what, ea_cel_type_text(u->a, t));
+    return false;
+}
+
+static bool takes(struct ea_cel_unit *u, const struct ea_cel_node *arg, const char *kinds, const char *what)
+{
+    static const char letter[] = {[EA_T_BOOL] = 'b',   [EA_T_INT] = 'i',    [EA_T_UINT] = 'u',  [EA_T_DOUBLE] = 'd',
+                                  [EA_T_STRING] = 's', [EA_T_BYTES] = 'y'};
+    enum ea_cel_tkind k = arg->type->kind;
+
+    if (k == EA_T_DYN || k == EA_T_ANY_ELEM || ((size_t)k < sizeof letter && letter[k] && strchr(kinds, letter[k])))
+        return true;
+    return refuse(u, arg->pos, what, arg->type);
+}
+
+/* Everything printable, through literals of lists and maps. */
+static bool takes_text(struct ea_cel_unit *u, const struct ea_cel_node *arg)
+{
+    enum ea_cel_tkind k = arg->type->kind;
+    uint32_t i;
+
+    if (k == EA_T_OPTIONAL || k == EA_T_OPAQUE || k == EA_T_OBJECT)
+        return refuse(u, arg->pos,
+                      "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
+                      arg->type);
+    for (i = 0; (arg->kind == EA_N_LIST || arg->kind == EA_N_MAP) && i < arg->n; i++) {
+        if (!takes_text(u, arg->args[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool clause_takes(struct ea_cel_unit *u, const struct ea_cel_node *call, char c, const struct ea_cel_node *arg)
+{
+    switch (c) {
+    case 's':
+        return takes_text(u, arg);
+    case 'd':
+        return takes(u, arg, "iu", "decimal clause can only be used on integers");
+    case 'f':
+        return takes(u, arg, "d", "fixed-point clause can only be used on doubles");
+    case 'e':
+        return takes(u, arg, "d", "scientific clause can only be used on doubles");
+    case 'b':
+        return takes(u, arg, "iub", "only integers and bools can be formatted as binary");
+    case 'o':
+        return takes(u, arg, "iu", "octal clause can only be used on integers");
+    case 'x':
+    case 'X':
+        return takes(u, arg, "iusy", "only integers, byte buffers, and strings can be formatted as hex");
+    default:
+        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "could not parse formatting clause: unrecognized formatting clause \"%c\"",
+                    (unsigned char)c < 0x80 ? c : '?');
+        return false;
+    }
+}
+
+bool ea_cel_check_format(struct ea_cel_unit *u, const struct ea_cel_node *call)
+{
+    const struct ea_cel_node *list = call->n == 1 ? call->args[0] : NULL;
+    const char *p, *end;
+    uint32_t used = 0;
+
+    if (list == NULL || call->target == NULL || call->target->kind != EA_N_LIT || call->target->lit.type != EA_V_STRING ||
+        list->kind != EA_N_LIST)
+        return true;
+    p = call->target->lit.s;
+    end = p + call->target->lit.n;
+    while (p < end) {
+        if (*p++ != '%')
+            continue;
+        if (p < end && *p == '%') {
+            p++;
+            continue;
+        }
+        if (p < end && used >= list->n) {
+            ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "index %u out of range", used);
+            return false;
+        }
+        if (p < end && *p == '.') {
+            for (p++; p < end && *p >= '0' && *p <= '9'; p++)
+                ;
+        }
+        if (p == end) {
+            ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "unexpected end of string");
+            return false;
+        }
+        if (!clause_takes(u, call, *p++, list->args[used++]))
+            return false;
+    }
+    if (used < list->n)
+        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "too many arguments supplied to string.format (expected %u, got %u)", used, list->n);
+    return !u->failed;
 }

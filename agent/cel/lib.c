@@ -2,7 +2,8 @@
 #include "cel/lib.h"
 
 const struct ea_cel_fn *const ea_cel_libs[] = {ea_cel_lib_std, ea_cel_lib_time, ea_cel_lib_strings, ea_cel_lib_lists, ea_cel_lib_sets,
-                                              ea_cel_lib_regex, ea_cel_lib_net, ea_cel_lib_quantity, ea_cel_lib_semver, NULL};
+                                              ea_cel_lib_regex, ea_cel_lib_net, ea_cel_lib_url, ea_cel_lib_quantity,
+                                              ea_cel_lib_semver, ea_cel_lib_format, NULL};
 
 const struct ea_cel_fn *ea_cel_fn_find(struct ea_str name, bool k8s, unsigned minor)
 {
@@ -61,6 +62,10 @@ struct ea_str ea_cel_opaque_text(struct ea_arena *a, const struct ea_val *v)
         return ea_cel_ip_text(a, v);
     case EA_OPAQUE_SEMVER:
         return ea_cel_semver_text(a, v);
+    case EA_OPAQUE_URL:
+        return ea_cel_url_text(a, v);
+    case EA_OPAQUE_FORMAT:
+        return ea_cel_format_text(a, v);
     default:
         return ea_arena_str(a, ea_str(ea_cel_opaque_name((enum ea_cel_opaque)v->n)));
     }
@@ -76,6 +81,8 @@ bool ea_cel_opaque_equal(const struct ea_val *a, const struct ea_val *b)
         return ea_cel_ip_equal(a, b);
     case EA_OPAQUE_SEMVER:
         return ea_cel_semver_compare(a, b) == 0;
+    case EA_OPAQUE_URL:
+        return ea_cel_url_equal(a, b);
     default:
         return a->ptr == b->ptr;
     }

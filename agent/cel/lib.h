@@ -19,10 +19,13 @@ ea_cel_call ea_cel_string_format;
 struct ea_str ea_cel_ip_text(struct ea_arena *a, const struct ea_val *v);
 bool ea_cel_ip_equal(const struct ea_val *a, const struct ea_val *b);
 struct ea_str ea_cel_url_text(struct ea_arena *a, const struct ea_val *v);
+bool ea_cel_url_equal(const struct ea_val *a, const struct ea_val *b);
 struct ea_str ea_cel_quantity_text(struct ea_arena *a, const struct ea_val *v);
 int ea_cel_quantity_compare(const struct ea_val *a, const struct ea_val *b);
 struct ea_str ea_cel_semver_text(struct ea_arena *a, const struct ea_val *v);
 int ea_cel_semver_compare(const struct ea_val *a, const struct ea_val *b);
+/* A quarter of the size of a named format's pattern: what a character's check is charged. */
+uint64_t ea_cel_format_weight(const struct ea_val *v);
 struct ea_str ea_cel_format_text(struct ea_arena *a, const struct ea_val *v);
 /* Makes the opaque value of a type name from its text ("kubernetes.Quantity", "1Gi"). 0, -EINVAL, -E2BIG. */
 EA_MUST_CHECK int ea_cel_opaque_parse(struct ea_cel_ctx *cx, struct ea_str type, struct ea_str text, struct ea_val *ret);

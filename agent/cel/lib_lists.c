@@ -1,6 +1,4 @@
 /* Lists: Kubernetes' own (pkg/cel/library/lists.go) and cel-go's extension, version 3; sets (ext/sets.go). */
-#include <stdlib.h>
-
 #include "cel/lib.h"
 
 static int is_sorted(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
@@ -164,6 +162,12 @@ static int flatten(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
     return rc;
 }
 
+/* Charged as every element with every other, before it starts. */
+static bool over(struct ea_cel_ctx *cx, uint64_t n)
+{
+    return n > cx->limit || *cx->cost + 2 * n * n > cx->limit;
+}
+
 static int distinct(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
 {
     struct grow g = {.cx = cx};
@@ -172,8 +176,8 @@ static int distinct(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
 
     if (args[0].type != EA_V_LIST)
         return EA_CEL_NO_OVERLOAD;
-    *cx->cost += (uint64_t)args[0].n * args[0].n / 2;
-    if (*cx->cost > cx->limit)
+    *ret = args[0];
+    if (over(cx, args[0].n))
         return 0; /* the machine ends the evaluation */
     for (i = 0; i < args[0].n && rc == 0; i++) {
         const struct ea_val *v = ea_val_force(&args[0].items[i]);
@@ -186,41 +190,69 @@ static int distinct(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
     return rc;
 }
 
-static int by_order(const void *x, const void *y)
+static int by_order(const struct ea_val *x, const struct ea_val *y)
 {
     int c = 0;
 
     return ea_cel_compare(x, y, &c) || c == 2 ? 0 : c;
 }
 
-static int sort(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+/* Positions in the order of the keys: merge sort, bottom up, stable, without recursion. */
+static void merge_sort(const struct ea_val *keys, uint32_t *v, uint32_t *half, uint32_t n)
 {
-    struct ea_val *v, *half;
-    uint32_t i, width, from;
-    int c;
+    uint64_t width, from;
 
-    if (args[0].type != EA_V_LIST)
-        return EA_CEL_NO_OVERLOAD;
-    v = ea_arena_alloc(cx->arena, args[0].n * sizeof *v);
-    half = ea_arena_alloc(cx->arena, args[0].n * sizeof *v);
-    if (v == NULL || half == NULL)
-        return EA_CEL_FULL;
-    for (i = 0; i < args[0].n; i++) {
-        v[i] = *ea_val_force(&args[0].items[i]);
-        if (ea_cel_compare(&v[0], &v[i], &c) || v[i].type != v[0].type)
-            return ea_cel_raise(cx, "list elements must have the same type and be comparable");
-    }
-    /* merge sort, bottom up: stable, no recursion */
-    for (width = 1; width < args[0].n; width *= 2) {
-        for (from = 0; from < args[0].n; from += 2 * width) {
-            uint32_t mid = EA_MIN(from + width, args[0].n), to = EA_MIN(from + 2 * width, args[0].n), a = from, b = mid;
+    for (width = 1; width < n; width *= 2) {
+        for (from = 0; from < n; from += 2 * width) {
+            uint64_t mid = EA_MIN(from + width, (uint64_t)n), to = EA_MIN(from + 2 * width, (uint64_t)n), a = from, b = mid, i;
 
             for (i = from; i < to; i++)
-                half[i] = b >= to || (a < mid && by_order(&v[a], &v[b]) <= 0) ? v[a++] : v[b++];
+                half[i] = b >= to || (a < mid && by_order(&keys[v[a]], &keys[v[b]]) <= 0) ? v[a++] : v[b++];
         }
-        memcpy(v, half, args[0].n * sizeof *v);
+        memcpy(v, half, n * sizeof *v);
     }
-    *ret = ea_val_list(v, args[0].n);
+}
+
+int ea_cel_sort_by(struct ea_cel_ctx *cx, const struct ea_val *list, const struct ea_val *keys, struct ea_val *ret)
+{
+    uint32_t *order, i, n = list->n;
+    struct ea_val *v;
+    int c;
+
+    *ret = *list;
+    if (list->type != EA_V_LIST || keys->type != EA_V_LIST)
+        return ea_cel_raise(cx, "no such overload: sort(%s)", ea_cel_value_type(list));
+    if (keys->n != n)
+        return ea_cel_raise(cx, "sort: %u elements, but %u keys", n, keys->n);
+    if (over(cx, n) || n == 0)
+        return 0;
+    order = ea_arena_alloc(cx->arena, (size_t)n * 2 * sizeof *order);
+    v = ea_arena_alloc(cx->arena, (size_t)n * 2 * sizeof *v);
+    if (order == NULL || v == NULL)
+        return EA_CEL_FULL;
+    for (i = 0; i < n; i++) {
+        order[i] = i;
+        v[n + i] = *ea_val_force(&keys->items[i]);
+        if (v[n + i].type != v[n].type)
+            return ea_cel_raise(cx, "list elements must have the same type");
+        if (ea_cel_compare(&v[n], &v[n + i], &c))
+            return ea_cel_raise(cx, "list elements must be comparable");
+    }
+    merge_sort(v + n, order, order + n, n);
+    for (i = 0; i < n; i++)
+        v[i] = *ea_val_force(&list->items[order[i]]);
+    *ret = ea_val_list(v, n);
+    return 0;
+}
+
+static int sort(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+{
+    return args[0].type == EA_V_LIST ? ea_cel_sort_by(cx, &args[0], &args[0], ret) : EA_CEL_NO_OVERLOAD;
+}
+
+static int includes(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+{
+    *ret = ea_val_bool(args[0].type == EA_V_LIST ? ea_cel_list_has(&args[0], &args[1]) : ea_cel_equal(&args[0], &args[1]));
     return 0;
 }
 
@@ -232,34 +264,14 @@ static int lists_range(struct ea_cel_ctx *cx, const struct ea_val *args, unsigne
     if (args[0].type != EA_V_INT)
         return EA_CEL_NO_OVERLOAD;
     if (count < 0)
-        count = 0;
-    *cx->cost += (uint64_t)count;
-    *ret = ea_val_list(NULL, 0);
-    if (*cx->cost > cx->limit)
-        return 0; /* the machine ends the evaluation */
+        return ea_cel_raise(cx, "lists.range: size must be non-negative, got %lld", (long long)count);
+    if (count > 10000000)
+        return ea_cel_raise(cx, "lists.range: size %lld exceeds maximum allowed (10000000)", (long long)count);
     v = ea_arena_alloc(cx->arena, (size_t)count * sizeof *v);
     for (i = 0; v && i < count; i++)
         v[i] = ea_val_int(i);
     *ret = ea_val_list(v, (uint32_t)count);
     return v ? 0 : EA_CEL_FULL;
-}
-
-static int first_last(struct ea_cel_ctx *cx, const struct ea_val *list, bool last, struct ea_val *ret)
-{
-    if (list->type != EA_V_LIST)
-        return EA_CEL_NO_OVERLOAD;
-    *ret = ea_cel_optional(list->n ? ea_val_force(&list->items[last ? list->n - 1 : 0]) : NULL);
-    return 0;
-}
-
-static int first(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
-{
-    return first_last(cx, &args[0], false, ret);
-}
-
-static int last(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
-{
-    return first_last(cx, &args[0], true, ret);
 }
 
 /* ---- sets ---- */
@@ -309,24 +321,25 @@ static int sets_intersects(struct ea_cel_ctx *cx, const struct ea_val *args, uns
     return 0;
 }
 
+#define COMPARABLE(result) "j.:" result " v.:" result " k.:" result " B.:" result " K.:" result " M.:" result " L.:" result " Y.:" result
+
 const struct ea_cel_fn ea_cel_lib_lists[] = {
-    EA_FN("isSorted", "l.:b", is_sorted, 0, EA_COST_TRAVERSE),
-    EA_FN("sum", "l.:E", sum, 0, EA_COST_TRAVERSE),
-    EA_FN("min", "l.:E", min, 0, EA_COST_TRAVERSE),
-    EA_FN("max", "l.:E", max, 0, EA_COST_TRAVERSE),
-    EA_FN("slice", "l.ii:X", slice, 34, EA_COST_ONE),
-    EA_FN("flatten", "l.:l l.i:l", flatten, 34, EA_COST_FLATTEN),
-    EA_FN("distinct", "l.:X", distinct, 34, EA_COST_SIZE_ARG),
-    EA_FN("sort", "l.:X", sort, 34, EA_COST_SIZE_ARG),
-    EA_FN("lists.range", "i:l", lists_range, 34, EA_COST_ONE),
-    EA_FN("first", "l.:W@255", first, EA_NOT_KUBERNETES, EA_COST_ONE),
-    EA_FN("last", "l.:W@255", last, EA_NOT_KUBERNETES, EA_COST_ONE),
+    EA_FN("isSorted", COMPARABLE("b"), is_sorted, 0, EA_COST_TRAVERSE),
+    EA_FN("sum", "j.:i v.:u k.:d K.:D", sum, 0, EA_COST_TRAVERSE),
+    EA_FN("min", COMPARABLE("e"), min, 0, EA_COST_TRAVERSE),
+    EA_FN("max", COMPARABLE("e"), max, 0, EA_COST_TRAVERSE),
+    EA_FN("includes", "*.*:b", includes, 37, EA_COST_TRAVERSE),
+    EA_FN("slice", "l.ii:X", slice, 34, EA_COST_LIST),
+    EA_FN("flatten", "q.:E l.i:l", flatten, 34, EA_COST_FLATTEN),
+    EA_FN("distinct", "l.:X", distinct, 34, EA_COST_COMPARE),
+    EA_FN("sort", COMPARABLE("X"), sort, 34, EA_COST_COMPARE),
+    EA_FN("lists.range", "i:j", lists_range, 34, EA_COST_LIST),
     EA_FN_END,
 };
 
 const struct ea_cel_fn ea_cel_lib_sets[] = {
-    EA_FN("sets.contains", "ll:b", sets_contains, 29, EA_COST_SETS),
-    EA_FN("sets.equivalent", "ll:b", sets_equivalent, 29, EA_COST_SETS),
-    EA_FN("sets.intersects", "ll:b", sets_intersects, 29, EA_COST_SETS),
+    EA_FN("sets.contains", "lz:b", sets_contains, 29, EA_COST_SETS),
+    EA_FN("sets.equivalent", "lz:b", sets_equivalent, 29, EA_COST_SETS_TWICE),
+    EA_FN("sets.intersects", "lz:b", sets_intersects, 29, EA_COST_SETS),
     EA_FN_END,
 };

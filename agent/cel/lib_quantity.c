@@ -7,13 +7,18 @@
 #include "cel/lib.h"
 
 #define NANO ((__int128)1000000000)
-#define LARGEST ((__int128)INT64_MAX * NANO)
+/* binary quantities are capped at 2^63-1, decimal ones here where 128 bits hold no more */
+#define CAP_BINARY ((__int128)INT64_MAX * NANO)
+#define CAP_DECIMAL ((__int128)1000000000000000000 * 1000000000000000000 * 10)
 
 enum format { DECIMAL_SI, BINARY_SI, DECIMAL_EXPONENT };
 
 struct quantity {
     __int128 nano;
     enum format format;
+    bool dec;           /* kept as a decimal of any size: such a one is never "an integer" there */
+    int8_t scale;       /* else an int64 times 10^scale: an integer from 0 on */
+    struct ea_str text; /* as it was written, printed like that while it is canonical */
 };
 
 static const struct quantity *get(const struct ea_val *v)
@@ -82,10 +87,10 @@ struct digits {
     unsigned __int128 mantissa;
     int scale; /* power of ten of the last digit kept */
     bool more;
-    bool any;
+    unsigned whole, fraction; /* digits before (without leading zeros) and behind the point */
 };
 
-static bool read_digits(struct ea_str s, size_t *at, struct digits *d)
+static void read_digits(struct ea_str s, size_t *at, struct digits *d)
 {
     bool point = false;
 
@@ -98,7 +103,10 @@ static bool read_digits(struct ea_str s, size_t *at, struct digits *d)
         }
         if (c < '0' || c > '9')
             break;
-        d->any = true;
+        if (point)
+            d->fraction++;
+        else if (d->whole > 0 || c != '0')
+            d->whole++;
         if (d->mantissa > ((unsigned __int128)1 << 120)) {
             d->more |= c != '0';
             d->scale += !point;
@@ -107,13 +115,13 @@ static bool read_digits(struct ea_str s, size_t *at, struct digits *d)
         d->mantissa = d->mantissa * 10 + (unsigned)(c - '0');
         d->scale -= point;
     }
-    return d->any;
+    d->whole = EA_MAX(d->whole, 1u);
 }
 
 /* mantissa × 10^ten × 2^two in nano units, rounded up, capped. */
-static __int128 scale(const struct digits *d, int ten, unsigned two)
+static __int128 scale(const struct digits *d, int ten, unsigned two, __int128 cap)
 {
-    unsigned __int128 v = d->mantissa;
+    unsigned __int128 v = d->mantissa, most = (unsigned __int128)cap;
     bool more = d->more;
 
     ten += 9;
@@ -129,17 +137,49 @@ static __int128 scale(const struct digits *d, int ten, unsigned two)
         v /= 10;
     }
     for (; ten > 0; ten--) {
-        if (v > (unsigned __int128)LARGEST)
-            return LARGEST;
+        if (v > most / 10)
+            return cap;
         v *= 10;
     }
     for (; two > 0; two--) {
-        if (v > (unsigned __int128)LARGEST)
-            return LARGEST;
+        if (v > most / 2)
+            return cap;
         v *= 2;
     }
     v += more;
-    return v > (unsigned __int128)LARGEST ? LARGEST : (__int128)v;
+    return v > most ? cap : (__int128)v;
+}
+
+static unsigned __int128 power(unsigned n)
+{
+    unsigned __int128 v = 1;
+
+    while (n-- > 0)
+        v *= 10;
+    return v;
+}
+
+/* Whether Quantity keeps it as an int64 and a scale, and whether it prints the text as it was (ParseQuantity, the fast path). */
+static void choose_form(struct quantity *q, const struct digits *d, int ten, unsigned two, struct ea_str s)
+{
+    int scale = q->format == BINARY_SI ? 0 : ten - (int)d->fraction;
+    __int128 value;
+    bool canonical;
+
+    q->dec = true;
+    if (q->format == BINARY_SI ? d->fraction > 0 || d->whole + (unsigned)((float)two * 3 / 10) > 14 : d->whole + d->fraction > 18)
+        return;
+    value = (__int128)d->mantissa << two;
+    if (scale < -9 || scale > 100 || value > INT64_MAX)
+        return;
+    q->dec = false;
+    q->scale = (int8_t)scale;
+    if (q->format == BINARY_SI)
+        canonical = (d->mantissa & 7) != 0;
+    else
+        canonical = scale % 3 == 0 && d->mantissa % 1000 != 0 && d->mantissa >= power(d->whole + d->fraction - 1);
+    if (canonical)
+        q->text = s;
 }
 
 static bool parse(struct ea_str s, struct quantity *ret)
@@ -150,11 +190,18 @@ static bool parse(struct ea_str s, struct quantity *ret)
     size_t at = 0;
     int ten;
 
-    if (s.n && (s.p[0] == '-' || s.p[0] == '+'))
-        minus = s.p[at++] == '-';
-    if (!read_digits(s, &at, &d) || !read_suffix(ea_strn(s.p + at, s.n - at), &ten, &two, &ret->format))
+    *ret = (struct quantity){.text = EA_STR_NULL};
+    if (s.n == 0)
         return false;
-    ret->nano = scale(&d, ten + d.scale, two);
+    if (s.p[0] == '-' || s.p[0] == '+')
+        minus = s.p[at++] == '-';
+    read_digits(s, &at, &d);
+    if (!read_suffix(ea_strn(s.p + at, s.n - at), &ten, &two, &ret->format))
+        return false;
+    choose_form(ret, &d, ten, two, s);
+    ret->nano = scale(&d, ten + d.scale, two, ret->format == BINARY_SI ? CAP_BINARY : CAP_DECIMAL);
+    if (ret->dec && ret->format == BINARY_SI && ret->nano < NANO && ret->nano > 0)
+        ret->format = DECIMAL_SI;
     if (minus)
         ret->nano = -ret->nano;
     return true;
@@ -189,6 +236,8 @@ struct ea_str ea_cel_quantity_text(struct ea_arena *a, const struct ea_val *v)
     char s[48];
     unsigned i = 0;
 
+    if (q->text.p)
+        return ea_arena_str(a, q->text);
     if (m == 0)
         return ea_arena_str(a, EA_STR("0"));
     if (q->format == BINARY_SI && m % NANO == 0 && (m / NANO >= 1024 || m / NANO <= -1024)) {
@@ -197,7 +246,7 @@ struct ea_str ea_cel_quantity_text(struct ea_arena *a, const struct ea_val *v)
         print_int(m, s);
         return ea_arena_printf(a, "%s%s", s, two[i]);
     }
-    for (; m % 1000 == 0 && i < 9; i++)
+    for (; m % 1000 == 0 && (i < 9 || q->format == DECIMAL_EXPONENT); i++)
         m /= 1000;
     print_int(m, s);
     if (q->format == DECIMAL_EXPONENT && i != 3)
@@ -252,9 +301,10 @@ static int sign(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, st
     return 0;
 }
 
+/* Quantity.AsInt64: only the small form converts, and only without decimals. */
 static bool whole(const struct quantity *q)
 {
-    return q->nano % NANO == 0;
+    return !q->dec && q->scale >= 0 && q->nano % NANO == 0 && q->nano / NANO <= INT64_MAX && q->nano / NANO >= INT64_MIN;
 }
 
 static int is_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
@@ -281,22 +331,43 @@ static int as_float(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
 
     if (!is(&args[0]))
         return EA_CEL_NO_OVERLOAD;
-    *ret = ea_val_double(whole(q) ? (double)(q->nano / NANO) : (double)q->nano / 1e9);
+    *ret = ea_val_double(q->nano % NANO == 0 ? (double)(q->nano / NANO) : (double)q->nano / 1e9);
     return 0;
+}
+
+/* The small form of a sum: the smaller scale, unless one side is zero or the value no longer fits. */
+static void sum_form(struct quantity *q, const struct quantity *x, const struct quantity *y)
+{
+    int scale = EA_MIN(x->scale, y->scale);
+    __int128 value;
+
+    if (y->nano == 0)
+        scale = x->scale;
+    else if (x->nano == 0)
+        scale = y->scale;
+    q->dec = x->dec || y->dec;
+    if (q->dec)
+        return;
+    value = scale > -9 ? q->nano / (__int128)power((unsigned)(scale + 9)) : q->nano;
+    q->dec = value > INT64_MAX || value < INT64_MIN;
+    q->scale = (int8_t)scale;
 }
 
 static int add_or_sub(struct ea_cel_ctx *cx, const struct ea_val *args, int direction, struct ea_val *ret)
 {
-    struct quantity q;
-    __int128 other;
+    struct quantity q, other = {.format = DECIMAL_EXPONENT};
+    const struct quantity *x = args[0].ptr;
 
     if (!is(&args[0]) || (!is(&args[1]) && args[1].type != EA_V_INT))
         return EA_CEL_NO_OVERLOAD;
-    q = *get(&args[0]);
-    other = is(&args[1]) ? get(&args[1])->nano : (__int128)args[1].i * NANO;
-    q.nano = q.nano + direction * other;
-    if (q.nano > 4 * LARGEST || q.nano < -4 * LARGEST)
+    if (is(&args[1]))
+        other = *get(&args[1]);
+    else
+        other.nano = (__int128)args[1].i * NANO;
+    q = (struct quantity){.nano = x->nano + direction * other.nano, .format = x->nano == 0 ? other.format : x->format};
+    if (q.nano > CAP_DECIMAL || q.nano < -CAP_DECIMAL)
         return ea_cel_raise(cx, "quantity out of range");
+    sum_form(&q, x, &other);
     return made(cx, &q, ret);
 }
 
@@ -351,7 +422,7 @@ static int compare_to(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned
 const struct ea_cel_fn ea_cel_lib_quantity[] = {
     EA_FN("quantity", "s:Q", quantity, 28, EA_COST_ARG),
     EA_FN("isQuantity", "s:b", is_quantity, 28, EA_COST_ARG),
-    EA_FN("sign", "Q.:i", sign, 28, EA_COST_ONE),
+    EA_FN("sign", "Q:i", sign, 28, EA_COST_ONE),
     EA_FN("isInteger", "Q.:b", is_integer, 28, EA_COST_ONE),
     EA_FN("asInteger", "Q.:i", as_integer, 28, EA_COST_ONE),
     EA_FN("asApproximateFloat", "Q.:d", as_float, 28, EA_COST_ONE),

@@ -150,7 +150,7 @@ static int to_double(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned 
         *ret = ea_val_double((double)v->u);
         return 0;
     case EA_V_STRING:
-        if (ea_cel_parse_double(ea_val_text(v), &d))
+        if (ea_cel_parse_double(ea_val_text(v), &d) || (isinf(d) && memchr(v->s, 'n', v->n) == NULL && memchr(v->s, 'N', v->n) == NULL))
             return malformed(cx, v, "double");
         *ret = ea_val_double(d);
         return 0;
@@ -285,13 +285,13 @@ static int value(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, s
 const struct ea_cel_fn ea_cel_lib_std[] = {
     EA_FN("size", "s:i y:i l:i m:i s.:i y.:i l.:i m.:i", size, 0, EA_COST_ONE),
     EA_FN("contains", "s.s:b", contains, 0, EA_COST_CONTAINS),
-    EA_FN("startsWith", "s.s:b", starts_with, 0, EA_COST_ARG),
-    EA_FN("endsWith", "s.s:b", ends_with, 0, EA_COST_ARG),
+    EA_FN("startsWith", "s.s:b", starts_with, 0, EA_COST_ARG2),
+    EA_FN("endsWith", "s.s:b", ends_with, 0, EA_COST_ARG2),
     EA_FN("matches", "s.s:b ss:b", matches, 0, EA_COST_REGEX),
     EA_FN("int", "i:i u:i d:i s:i T:i D:i@255", to_int, 0, EA_COST_ONE),
     EA_FN("uint", "u:u i:u d:u s:u", to_uint, 0, EA_COST_ONE),
     EA_FN("double", "d:d i:d u:d s:d", to_double, 0, EA_COST_ONE),
-    EA_FN("string", "s:s b:s i:s u:s d:s y:s T:s D:s I:s@30 C:s@30", to_string, 0, EA_COST_ONE),
+    EA_FN("string", "s:s b:s i:s u:s d:s y:s T:s D:s I:s@30 C:s@30", to_string, 0, EA_COST_STRING),
     EA_FN("bytes", "y:y s:y", to_bytes, 0, EA_COST_ARG),
     EA_FN("bool", "b:b s:b", to_bool, 0, EA_COST_ONE),
     EA_FN("dyn", "*:*", to_dyn, 0, EA_COST_ONE),

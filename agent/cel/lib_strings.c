@@ -407,8 +407,8 @@ static int reverse(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
 
 const struct ea_cel_fn ea_cel_lib_strings[] = {
     EA_FN("charAt", "s.i:s", char_at, 0, EA_COST_ONE),
-    EA_FN("indexOf", "s.s:i s.si:i l.*:i", index_of, 0, EA_COST_TRAVERSE),
-    EA_FN("lastIndexOf", "s.s:i s.si:i l.*:i", last_index_of, 0, EA_COST_TRAVERSE),
+    EA_FN("indexOf", "s.s:i s.si:i l.e:i", index_of, 0, EA_COST_TRAVERSE),
+    EA_FN("lastIndexOf", "s.s:i s.si:i l.e:i", last_index_of, 0, EA_COST_TRAVERSE),
     EA_FN("lowerAscii", "s.:s", lower_ascii, 0, EA_COST_ARG),
     EA_FN("upperAscii", "s.:s", upper_ascii, 0, EA_COST_ARG),
     EA_FN("replace", "s.ss:s s.ssi:s", replace, 0, EA_COST_ARG_TWICE),
@@ -416,8 +416,8 @@ const struct ea_cel_fn ea_cel_lib_strings[] = {
     EA_FN("substring", "s.i:s s.ii:s", substring, 0, EA_COST_ARG),
     EA_FN("trim", "s.:s", trim, 0, EA_COST_ARG),
     EA_FN("join", "L.:s L.s:s", join, 29, EA_COST_RESULT_TWICE),
-    EA_FN("strings.quote", "s:s", quote, 29, EA_COST_ONE),
-    EA_FN("format", "s.l:s", ea_cel_string_format, 29, EA_COST_FORMAT),
-    EA_FN("reverse", "s.:s@255 l.:X", reverse, 34, EA_COST_SIZE_ARG),
+    EA_FN("strings.quote", "s:s", quote, 29, EA_COST_ARG),
+    EA_FN("format", "s.l:s", ea_cel_string_format, 29, EA_COST_ARG),
+    EA_FN("reverse", "s.:s@255 l.:X", reverse, 34, EA_COST_LIST),
     EA_FN_END,
 };

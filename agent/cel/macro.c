@@ -17,6 +17,7 @@ static const struct macro macros[] = {
     {"map", 2, EA_MACRO_MAP, 1, 0},
     {"map", 3, EA_MACRO_MAP, 1, 0},
     {"filter", 2, EA_MACRO_FILTER, 1, 0},
+    {"sortBy", 2, EA_MACRO_SORT_BY, 1, 34},
     {"optMap", 2, EA_MACRO_OPT_MAP, 1, 28},
     {"optFlatMap", 2, EA_MACRO_OPT_FLAT_MAP, 1, 28},
     {"all", 3, EA_MACRO_ALL, 2, 32},

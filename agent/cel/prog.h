@@ -80,16 +80,21 @@ enum ea_cel_cost {
     EA_COST_SETS,       /* product of the two sizes */
     EA_COST_CONTAINS_IP,
     EA_COST_CONTAINS_CIDR,
-    EA_COST_FORMAT,
-    EA_COST_FLATTEN,
-    EA_COST_SIZE_ARG    /* the size of the first argument */
+    EA_COST_SETS_TWICE,
+    EA_COST_ARG2,       /* a tenth of the size of the second argument */
+    EA_COST_LIST,       /* a new list of the size of the result */
+    EA_COST_FLATTEN,    /* a new list of the size of the argument, times the depth */
+    EA_COST_COMPARE,    /* every element with every other */
+    EA_COST_VALIDATE,
+    EA_COST_STRING      /* string(): bytes by a tenth */
 };
 
 /* One function name; names are distinct over all libraries. `sig` lists its overloads, separated by spaces: receiver, '.', arguments,
  * ':', result, and '@NN' when Kubernetes 1.NN brought it (255: never). One character a type: * dyn, s string, y bytes, b bool, i int,
- * u uint, d double, n null, T timestamp, D duration, t type, l list, L list(string), m map, o optional, Q quantity, I IP, C CIDR,
- * U URL, V semver, F format; as a result also E = what the first argument holds, X = type of the first argument, W = optional of it,
- * S = optional(string), G = optional(format). */
+ * u uint, d double, n null, T timestamp, D duration, t type, l list, m map, o optional, Q quantity, I IP, C CIDR, U URL, V semver,
+ * F format; lists of one type: L string, j int, v uint, k double, K duration, B bool, M timestamp, Y bytes, q list; z = list of the type
+ * of the first argument's elements, e = such an element; as a result also E = what the first argument holds, X = type of the first
+ * argument, W = optional of it, G = optional(format), P = optional(list(string)), N = map(string, list(string)). */
 struct ea_cel_fn {
     struct ea_str name;
     const char *sig;
@@ -108,6 +113,9 @@ extern const struct ea_cel_fn *const ea_cel_libs[];
 const struct ea_cel_fn *ea_cel_fn_find(struct ea_str name, bool k8s, unsigned minor);
 /* Type value by its name ("int", "net.IP", …): true when known. */
 bool ea_cel_type_value(struct ea_str name, bool k8s, unsigned minor, struct ea_val *ret);
+
+/* Sorts list by keys of the same length, stable. The results of functions. */
+EA_MUST_CHECK int ea_cel_sort_by(struct ea_cel_ctx *cx, const struct ea_val *list, const struct ea_val *keys, struct ea_val *ret);
 
 /* Raises an error out of a function; the text lies in the arena. */
 int ea_cel_raise(struct ea_cel_ctx *cx, const char *fmt, ...) EA_PRINTF(2, 3);

@@ -272,6 +272,19 @@ bool ea_cel_type_fits(const struct ea_cel_type *to, const struct ea_cel_type *fr
     }
 }
 
+bool ea_cel_type_same(const struct ea_cel_type *x, const struct ea_cel_type *y)
+{
+    if (x == y || x->kind == EA_T_ANY_ELEM || y->kind == EA_T_ANY_ELEM)
+        return true;
+    if (x->kind != y->kind)
+        return false;
+    if (x->kind == EA_T_LIST || x->kind == EA_T_OPTIONAL)
+        return ea_cel_type_same(x->a, y->a);
+    if (x->kind == EA_T_MAP)
+        return ea_cel_type_same(x->a, y->a) && ea_cel_type_same(x->b, y->b);
+    return x->name == y->name || (x->name && y->name && strcmp(x->name, y->name) == 0);
+}
+
 /* x says less than y, or the same, where both fit */
 static bool vaguer(const struct ea_cel_type *x, const struct ea_cel_type *y)
 {

@@ -43,6 +43,8 @@ const struct ea_cel_type *ea_cel_type_parse(struct ea_arena *a, const char *text
 const char *ea_cel_type_text(struct ea_arena *a, const struct ea_cel_type *t);
 /* A value of type `from` may stand where `to` is wanted (dyn fits both ways). */
 bool ea_cel_type_fits(const struct ea_cel_type *to, const struct ea_cel_type *from);
+/* Exactly alike, where Kubernetes wants literals homogeneous (an empty literal's elements are like anything). */
+bool ea_cel_type_same(const struct ea_cel_type *x, const struct ea_cel_type *y);
 /* The common type of two branches, NULL when they do not agree. */
 const struct ea_cel_type *ea_cel_type_join(const struct ea_cel_type *x, const struct ea_cel_type *y);
 

@@ -52,6 +52,7 @@ int ea_cel_vm_var(struct ea_cel_vm *m, unsigned slot, struct ea_val *ret, uint64
 /* Charge of == and of ordered comparison and concatenation of strings. */
 uint64_t ea_cel_cost_equal(const struct ea_val *a, const struct ea_val *b);
 uint64_t ea_cel_cost_concat(const struct ea_val *a, const struct ea_val *b);
+uint64_t ea_cel_cost_self_compare(const struct ea_val *list);
 uint64_t ea_cel_cost_matches(const struct ea_val *text, const struct ea_val *pattern);
 
 #endif

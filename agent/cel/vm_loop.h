@@ -63,7 +63,7 @@ L_VAR:
     sp++;
     NEXT_OP();
 L_CHARGE:
-    cost += 1;
+    cost += (uint64_t)(int64_t)pc->c;
     NEXT_OP();
 
 L_SELECT:
@@ -78,18 +78,19 @@ L_SELECT:
         }
     }
     TRY(ea_cel_vm_select(m, EA_I_SELECT, &sp[-1], &k[pc->c], &tmp));
+    cost -= tmp.opt == NULL; /* an optional without this member */
     SET_ORG(sp - 1, ea_cel_org_child(m->cx.arena, ORG(sp - 1), &k[pc->c], tmp.opt));
     sp[-1] = tmp;
     NEXT_OP();
 L_SELECT_OPT:
-    cost += 1;
     TRY(select_optional(m, &sp[-1], &k[pc->c], &tmp));
+    cost += tmp.opt != NULL;
     SET_ORG(sp - 1, ea_cel_org_child(m->cx.arena, ORG(sp - 1), &k[pc->c], tmp.opt));
     sp[-1] = tmp;
     NEXT_OP();
 L_SELECT_OR:
-    cost += 1;
     TRY(select_optional(m, &sp[-1], &k[pc->b], &tmp));
+    cost += tmp.opt != NULL;
     SET_ORG(sp - 1, ea_cel_org_child(m->cx.arena, ORG(sp - 1), &k[pc->b], tmp.opt));
     sp[-1] = tmp.opt ? *tmp.opt : k[pc->c];
     NEXT_OP();
@@ -102,19 +103,21 @@ L_HAS:
         NEXT_OP();
     }
     TRY(ea_cel_vm_select(m, EA_I_HAS, &sp[-1], &k[pc->c], &tmp));
+    cost -= sp[-1].type == EA_V_OPTIONAL && sp[-1].opt == NULL;
     SET_ORG(sp - 1, ea_cel_org_child(m->cx.arena, ORG(sp - 1), &k[pc->c], NULL));
     sp[-1] = tmp;
     NEXT_OP();
 L_INDEX:
     cost += 1;
     TRY(ea_cel_vm_index(m, false, &sp[-2], &sp[-1], &tmp));
+    cost -= tmp.type == EA_V_OPTIONAL && tmp.opt == NULL && sp[-2].type == EA_V_OPTIONAL;
     SET_ORG(sp - 2, ea_cel_org_child(m->cx.arena, ORG(sp - 2), &sp[-1], tmp.type == EA_V_OPTIONAL ? tmp.opt : &tmp));
     sp--;
     sp[-1] = tmp;
     NEXT_OP();
 L_INDEX_OPT:
-    cost += 1;
     TRY(ea_cel_vm_index(m, true, &sp[-2], &sp[-1], &tmp));
+    cost += tmp.opt != NULL;
     SET_ORG(sp - 2, ea_cel_org_child(m->cx.arena, ORG(sp - 2), &sp[-1], tmp.opt));
     sp--;
     sp[-1] = tmp;
@@ -399,7 +402,7 @@ L_ONE:
     sp--;
     if (EA_UNLIKELY(sp->type != EA_V_BOOL))
         TRY(ea_cel_vm_overload(m, "_?_:_", sp, NULL));
-    cost += sp->b ? 2 : 1;
+    cost += sp->b ? 2 : 0;
     l = frame + pc->b;
     l[2].i += sp->b;
 #if EA_CEL_TRACE
@@ -411,10 +414,8 @@ L_KEEP:
     sp--;
     if (EA_UNLIKELY(sp->type != EA_V_BOOL))
         TRY(ea_cel_vm_overload(m, "_?_:_", sp, NULL));
-    if (!sp->b) {
-        cost += 1;
+    if (!sp->b)
         JUMP_TO(pc->c);
-    }
     NEXT_OP();
 L_COLLECT:
     sp--;
@@ -456,6 +457,15 @@ L_RESULT:
 #endif
     cost += pc->a == EA_MACRO_ONE;
     *sp++ = loop_value(l, pc->a);
+    NEXT_OP();
+L_SORT_BY:
+    m->cx.error = NULL;
+    rc = ea_cel_sort_by(&m->cx, &frame[pc->b], &sp[-1], &tmp);
+    cost += 2 + ea_cel_cost_self_compare(&sp[-1]);
+    if (EA_UNLIKELY(rc))
+        TRY(rc == EA_CEL_FULL ? ea_cel_vm_full(m) : ea_cel_vm_raise(m, "%s", m->cx.error));
+    SET_ORG(sp - 1, ea_cel_org_derived(m->cx.arena, ORG(frame + pc->b)));
+    sp[-1] = tmp;
     NEXT_OP();
 L_FAIL:
     TRY(ea_cel_vm_raise(m, "%.*s", EA_STRF(ea_val_text(&k[pc->c]))));
