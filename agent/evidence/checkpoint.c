@@ -79,6 +79,15 @@ static bool take_line(struct ea_str *rest, struct ea_str *ret)
     return true;
 }
 
+/* An origin is a key's name in signature lines: no white space, no control characters, no '+'. */
+static bool name_ok(struct ea_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] <= 0x20 || s.p[i] == 0x7f || s.p[i] == '+')
+            return false;
+    return s.n > 0 && ea_utf8_valid(s.p, s.n);
+}
+
 /* Splits one signature line. */
 static int parse_line(struct ea_str line, struct ea_str *ret_name, uint8_t **ret_blob, size_t *ret_n)
 {
@@ -88,7 +97,7 @@ static int parse_line(struct ea_str line, struct ea_str *ret_name, uint8_t **ret
         return -EINVAL;
     line = ea_strn(line.p + sizeof(DASH) - 1, line.n - (sizeof(DASH) - 1));
     name = ea_str_cut(line, ' ', &b64);
-    if (name.n == 0 || b64.n == 0 || memchr(name.p, '+', name.n) || strict_base64(b64, ret_blob, ret_n) < 0)
+    if (!name_ok(name) || b64.n == 0 || strict_base64(b64, ret_blob, ret_n) < 0)
         return -EINVAL;
     if (*ret_n < 5) {
         free(*ret_blob);
@@ -110,7 +119,7 @@ int ea_checkpoint_parse(struct ea_str note, struct ea_checkpoint *ret, struct ea
     if (!take_line(&rest, &ret->origin) || !take_line(&rest, &size) || !take_line(&rest, &root))
         return ea_fail(err, -EINVAL, "a checkpoint has three lines of text, this one ends early");
     ret->text = ea_strn(note.p, (size_t)(rest.p - note.p));
-    if (ret->origin.n == 0 || !ea_utf8_valid(ret->origin.p, ret->origin.n))
+    if (!name_ok(ret->origin))
         return ea_fail(err, -EINVAL, "line 1 of the checkpoint is no origin");
     if (ea_str_to_u64(size, &ret->size) < 0 || (size.n > 1 && size.p[0] == '0') || size.p[0] == '+')
         return ea_fail(err, -EINVAL, "line 2 of the checkpoint is no size");

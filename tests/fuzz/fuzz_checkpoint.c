@@ -40,8 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(r == 0 || r == -ENOKEY || r == -EBADMSG);
     /* Signed by us it verifies, whatever the origin is. */
     ea_buf_clear(&b);
-    if (ea_checkpoint_sign(&b, fixed_key(), c.origin, c.size, c.root, NULL) == 0 && !memchr(c.origin.p, ' ', c.origin.n) &&
-        !memchr(c.origin.p, '+', c.origin.n)) {
+    if (ea_checkpoint_sign(&b, fixed_key(), c.origin, c.size, c.root, NULL) == 0) {
         CHECK(ea_checkpoint_parse(ea_buf_str(&b), &c, &err) == 0);
         CHECK(ea_checkpoint_verify(&c, fixed_key(), &err) == 0);
     }
