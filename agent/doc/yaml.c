@@ -11,6 +11,8 @@
  * its --- lines before anything looks at it, as kubectl does, and takes the first document of every
  * piece. */
 
+static const struct ea_str bom = {"\xef\xbb\xbf", 3};
+
 struct anchor {
     struct anchor *next;
     struct ea_str name;
@@ -22,7 +24,9 @@ struct source {
     yaml_parser_t parser;
     yaml_event_t event;
     bool have_event;
-    bool open; /* a document has started and not ended */
+    struct ea_str rest; /* of the text, not yet read */
+    bool by_lines;      /* as kubectl reads */
+    bool add_line_end;
     struct ea_arena *a, *tmp;
     struct ea_err *err;
     unsigned line; /* of the whole text where this piece starts, 0-based */
@@ -123,11 +127,55 @@ static int next_event(struct source *s)
     return s->have_event ? 0 : parse_error(s);
 }
 
-static void source_open(struct source *s, struct ea_str text)
+/* Length of the next part that is taken as it is; kubectl's reader drops a CR before each LF. */
+static size_t plain_part(struct ea_str rest, size_t size)
+{
+    size_t n = EA_MIN(size, rest.n), i = 0;
+    const char *cr;
+
+    while ((cr = memchr(rest.p + i, '\r', n - i))) {
+        i = (size_t)(cr - rest.p);
+        if (i + 1 < rest.n && cr[1] == '\n')
+            return i;
+        i++;
+    }
+    return n;
+}
+
+/* Hands out the text and, where the last line has no end, a line end: kubectl reads by lines. */
+static int read_text(void *data, unsigned char *to, size_t size, size_t *ret_n)
+{
+    struct source *s = data;
+
+    *ret_n = 0;
+    while (*ret_n < size && s->rest.n) {
+        size_t n =
+            s->by_lines ? plain_part(s->rest, size - *ret_n) : EA_MIN(size - *ret_n, s->rest.n);
+
+        memcpy(to + *ret_n, s->rest.p, n);
+        *ret_n += n;
+        n += n < s->rest.n && *ret_n < size; /* the CR */
+        s->rest = ea_strn(s->rest.p + n, s->rest.n - n);
+    }
+    if (*ret_n < size && s->add_line_end) {
+        to[(*ret_n)++] = '\n';
+        s->add_line_end = false;
+    }
+    return 1;
+}
+
+static void source_open(struct source *s, struct ea_str text, bool by_lines)
 {
     if (!yaml_parser_initialize(&s->parser))
         abort(); /* as ea_xalloc: not even the parser's own buffers */
-    yaml_parser_set_input_string(&s->parser, (const unsigned char *)text.p, text.n);
+    s->by_lines = by_lines;
+    s->add_line_end = by_lines && text.n && text.p[text.n - 1] != '\n';
+    if (ea_str_starts(text, bom))
+        text = ea_strn(text.p + bom.n, text.n - bom.n);
+    s->rest = text;
+    yaml_parser_set_input(&s->parser, read_text, s);
+    /* UTF-16 is refused as bad UTF-8: kubectl cuts it at bytes that look like line ends */
+    yaml_parser_set_encoding(&s->parser, YAML_UTF8_ENCODING);
 }
 
 static void source_close(struct source *s)
@@ -334,8 +382,7 @@ static int parse_strict(struct stream *st, struct ea_str text)
     struct source s = {.a = st->a, .tmp = &st->tmp, .err = st->err};
     int rc = 0;
 
-    source_open(&s, text);
-    yaml_parser_set_encoding(&s.parser, YAML_UTF8_ENCODING);
+    source_open(&s, text, false);
     do {
         struct ea_ynode *root;
         unsigned line = 1;
@@ -365,15 +412,52 @@ static int warn_of_rest(struct stream *st, struct source *s)
                : out_of_room(st->err);
 }
 
+/* Does one of the line ends of YAML stand just before p[at]? */
+static bool behind_line_end(const char *p, size_t at)
+{
+    static const struct ea_str ends[] = {
+        {"\n", 1}, {"\r", 1}, {"\xc2\x85", 2}, {"\xe2\x80\xa8", 3}, {"\xe2\x80\xa9", 3}};
+    size_t i;
+
+    for (i = 0; i < EA_COUNT(ends); i++) {
+        if (ea_str_ends(ea_strn(p, at), ends[i]))
+            return true;
+    }
+    return at == 0;
+}
+
+/* libyaml drops a byte order mark at the start of any line, Go keeps it as part of the text. */
+static int refuse_inner_bom(struct stream *st, struct ea_str text, unsigned line)
+{
+    size_t from = ea_str_starts(text, bom) ? bom.n : 0, i;
+    ptrdiff_t at;
+
+    text = ea_strn(text.p + from, text.n - from);
+    for (from = 0; (at = ea_str_find(ea_strn(text.p + from, text.n - from), bom)) >= 0;) {
+        from += (size_t)at;
+        if (behind_line_end(text.p, from))
+            break;
+        from += bom.n;
+    }
+    if (at < 0)
+        return 0;
+    for (i = 0; i < from; i++)
+        line += text.p[i] == '\n';
+    return ea_fail(st->err, -EINVAL, "line %u, column 1: a byte order mark inside the text",
+                   line + 1);
+}
+
 /* `line` counts from 0. */
 static int parse_piece(struct stream *st, struct ea_str text, unsigned line)
 {
     struct source s = {.a = st->a, .tmp = &st->tmp, .err = st->err, .line = line};
     struct ea_ynode *root;
     unsigned start = line + 1;
-    int rc;
+    int rc = refuse_inner_bom(st, text, line);
 
-    source_open(&s, text);
+    if (rc)
+        return rc;
+    source_open(&s, text, true);
     rc = read_document(&s, &root, &start);
     if (rc == 0)
         rc = build_document(st, root, start);

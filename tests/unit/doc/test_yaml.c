@@ -194,9 +194,31 @@ static void test_kubernetes_stream(void **state)
         {"a: |\n  ---\n  x\n", "{\"a\":\"---\\nx\\n\"}"},
         {"a: 1\n---\nb: [\n---\nc: 1\n", NULL},
     };
+    /* the reader there works by lines: each gets its end, a CR before it goes */
+    static const struct example lines[] = {
+        {"|\n  a", "\"a\\n\""},
+        {"a: 1\r\nb:\r\n  - 2\r\n", "{\"a\":1,\"b\":[2]}"},
+        {"a: x\r\r\n  y\r\n", "{\"a\":\"x y\"}"},
+        {"a: \"x\ry\"", "{\"a\":\"x y\"}"},
+        {"\xef\xbb\xbf"
+         "a: 1\nb: 2\n---\n\xef\xbb\xbf"
+         "c: 3\n",
+         "{\"a\":1,\"b\":2} {\"c\":3}"},
+        {"a: 1\n\xef\xbb\xbf"
+         "b: 2\n",
+         NULL},
+        {"\xe2\x80\xa8\xef\xbb\xbf"
+         "b",
+         NULL},
+        {"a: \"x\xef\xbb\xbf\"\n", "{\"a\":\"x\xef\xbb\xbf\"}"},
+        {"\xff\xfe"
+         "a",
+         NULL},
+    };
     struct ea_yaml_stream s;
 
     check_examples(*state, e, EA_COUNT(e), EA_YAML_KUBERNETES);
+    check_examples(*state, lines, EA_COUNT(lines), EA_YAML_KUBERNETES);
     s = must_load(*state, "a: 1\n...\nb: 2\n", EA_YAML_KUBERNETES);
     assert_int_equal(s.n, 1);
     assert_int_equal(s.n_warnings, 1);
