@@ -71,12 +71,22 @@ static void record_controls(struct ea_buf *b, const struct ea_review *rv, enum e
     }
 }
 
+/* ---- finding bytes again: for the digest alone, so only when something failed ---- */
+
+/* Past the string that begins at p. */
 static const char *skip_string(const char *p, const char *end)
 {
-    for (p++; p < end && *p != '"'; p++)
-        if (*p == '\\')
-            p++;
-    return p < end ? p + 1 : end;
+    const char *quote = p;
+
+    while ((quote = memchr(quote + 1, '"', (size_t)(end - quote - 1))) != NULL) {
+        const char *back = quote;
+
+        while (back[-1] == '\\')
+            back--;
+        if ((quote - back) % 2 == 0)
+            return quote + 1;
+    }
+    return end;
 }
 
 /* Past one value of JSON that a parser has accepted before. */
@@ -85,17 +95,31 @@ static const char *skip_value(const char *p, const char *end)
     unsigned depth = 0;
 
     while (p < end) {
-        if (*p == '"') {
+        switch (*p) {
+        case '"':
             p = skip_string(p, end);
-        } else {
-            if (depth == 0 && (*p == ',' || *p == '}' || *p == ']'))
+            if (depth == 0)
                 return p;
-            depth += *p == '{' || *p == '[';
-            depth -= *p == '}' || *p == ']';
-            p++;
+            continue;
+        case '{':
+        case '[':
+            depth++;
+            break;
+        case '}':
+        case ']':
+            if (depth == 0)
+                return p; /* a number or word ended with its parent */
+            if (--depth == 0)
+                return p + 1;
+            break;
+        case ',':
+            if (depth == 0)
+                return p;
+            break;
+        default:
+            break;
         }
-        if (depth == 0 && p < end && (p[-1] == '}' || p[-1] == ']' || p[-1] == '"'))
-            return p;
+        p++;
     }
     return p;
 }
@@ -107,28 +131,34 @@ static const char *skip_space(const char *p, const char *end)
     return p;
 }
 
-/* The bytes of one member's value in an object that a parser has accepted; empty when the key is
- * absent or spelled with escapes. */
-static struct ea_str raw_member(struct ea_str object, const char *key)
+/* Where the value of one member begins in the object at p; NULL when the key is absent or spelled
+ * with escapes. */
+static const char *find_member(const char *p, const char *end, const char *key)
 {
-    const char *p = skip_space(object.p, object.p + object.n), *end = object.p + object.n;
-
+    p = skip_space(p, end);
     if (p == end || *p != '{')
-        return EA_STR_NULL;
+        return NULL;
     for (p = skip_space(p + 1, end); p < end && *p == '"'; p = skip_space(p + 1, end)) {
-        const char *name = p + 1, *from;
+        const char *name = p + 1;
         struct ea_str found;
 
         p = skip_string(p, end);
         found = ea_strn(name, (size_t)(p - name - 1));
-        p = skip_space(p, end);
-        from = skip_space(p + 1, end);
-        p = skip_value(from, end);
+        p = skip_space(skip_space(p, end) + 1, end);
         if (ea_str_is(found, key))
-            return ea_str_trim(ea_strn(from, (size_t)(p - from)));
-        p = skip_space(p, end);
+            return p;
+        p = skip_space(skip_value(p, end), end);
     }
-    return EA_STR_NULL;
+    return NULL;
+}
+
+/* The bytes of request.object as they were received, or empty. */
+static struct ea_str raw_object(struct ea_str body)
+{
+    const char *end = body.p + body.n, *at = find_member(body.p, end, "request");
+
+    at = at ? find_member(at, end, "object") : NULL;
+    return at ? ea_str_trim(ea_strn(at, (size_t)(skip_value(at, end) - at))) : EA_STR_NULL;
 }
 
 /* The digest's name decides where it stands among the keys: called for both places. */
@@ -141,7 +171,7 @@ static void record_digest(struct ea_buf *b, const struct ea_review_env *env,
 
     if (secret != keyed || !env->digest || (rv->n_fail == 0 && rv->allowed))
         return;
-    object = raw_member(raw_member(rv->body, "request"), "object");
+    object = raw_object(rv->body);
     if (object.n == 0 || ea_str_is(object, "null"))
         return;
     env->digest(env->digest_arg, secret, object, hex);
