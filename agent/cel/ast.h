@@ -41,6 +41,7 @@ enum ea_cel_macro {
 #define EA_NF_HAS 4u      /* has(target.name) */
 #define EA_NF_TWO 8u      /* comprehension with two variables */
 #define EA_NF_CHAIN 16u   /* part of an attribute: its base has been charged */
+#define EA_NF_SEVERAL 64u /* call: several overloads fit what is known of the arguments */
 #define EA_NF_ENTRY 32u   /* "?": entry of a list or map that may be absent */
 
 struct ea_cel_fn;

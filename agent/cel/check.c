@@ -413,8 +413,9 @@ static bool check_call_types(struct ea_cel_unit *u, struct ea_cel_node *n, const
         } else if (ok && u->k8s) {
             const struct ea_cel_type *other = sig_result(u, r, k ? types[0] : NULL);
 
-            n->type = n->type && other && (n->type == other || (n->type->kind == other->kind && other->kind < EA_T_LIST))
-                          ? n->type : &ea_cel_t_dyn;
+            n->flags |= EA_NF_SEVERAL;
+            if (n->type == NULL || other == NULL || n->type->kind != other->kind || other->kind >= EA_T_LIST)
+                n->type = &ea_cel_t_dyn;
         }
     }
     if (!found || !any_shape)
@@ -545,6 +546,13 @@ static const struct ea_cel_type *in_type(const struct ea_cel_type *x, const stru
     return ea_cel_type_join(e, x) ? &ea_cel_t_bool : NULL;
 }
 
+static bool expects_bool(struct ea_cel_unit *u, const struct ea_cel_node *arg)
+{
+    if (ea_cel_type_fits(&ea_cel_t_bool, arg->type))
+        return true;
+    return refuse(u, arg->pos, "expected type 'bool' but found '%s'", ea_cel_type_text(u->a, arg->type));
+}
+
 static bool check_operator(struct ea_cel_unit *u, struct ea_cel_node *n, const struct scope *sc)
 {
     const struct ea_cel_type *types[3], *t = NULL;
@@ -562,6 +570,12 @@ static bool check_operator(struct ea_cel_unit *u, struct ea_cel_node *n, const s
         return true;
     }
     switch (n->op) {
+    case EA_OP_AND:
+    case EA_OP_OR:
+        if (!expects_bool(u, n->args[0]) || !expects_bool(u, n->args[1]))
+            return false;
+        t = &ea_cel_t_bool;
+        break;
     case EA_OP_EQ:
     case EA_OP_NE:
         t = ea_cel_type_join(types[0], types[1]) ? &ea_cel_t_bool : NULL;
@@ -592,6 +606,8 @@ static bool check_index(struct ea_cel_unit *u, struct ea_cel_node *n, const stru
 
     if (!check(u, n->target, sc) || !check(u, n->args[0], sc))
         return false;
+    if (optional && u->k8s && u->minor < 28)
+        return refuse(u, n->pos, "unsupported syntax '[?'");
     t = n->target->type;
     k = n->args[0]->type;
     if (t->kind == EA_T_OPTIONAL) {
@@ -604,9 +620,10 @@ static bool check_index(struct ea_cel_unit *u, struct ea_cel_node *n, const stru
         r = t->b;
     else if (t->kind != EA_T_DYN && t->kind != EA_T_ANY_ELEM && u->k8s)
         return no_overload(u, n, n->flags & EA_NF_OPTIONAL ? "_[?_]" : "_[_]", (struct ea_cel_node *[]){n->target, n->args[0]}, 2, NULL);
-    if (r->kind == EA_T_ANY_ELEM)
+    if (r->kind == EA_T_ANY_ELEM && !optional)
         r = &ea_cel_t_dyn;
-    n->type = optional ? ea_cel_type_optional(u->a, r) : r;
+    /* what an optional dyn holds takes the type of the other side (cel-go: a type parameter) */
+    n->type = optional ? ea_cel_type_optional(u->a, t->kind == EA_T_DYN ? &ea_cel_t_any : r) : r;
     return n->type ? true : full(u, n->pos);
 }
 
@@ -618,6 +635,10 @@ static const struct ea_cel_type *entry_type(struct ea_cel_unit *u, const struct 
 
     if (!optional)
         return t;
+    if (u->k8s && u->minor < 28) {
+        refuse(u, value->pos, "unsupported syntax '?'");
+        return NULL;
+    }
     if (t->kind == EA_T_OPTIONAL)
         return t->a;
     if (u->k8s && t->kind != EA_T_DYN) {
@@ -701,11 +722,13 @@ static bool check_opt_map(struct ea_cel_unit *u, struct ea_cel_node *n, const st
     return n->type ? true : full(u, n->pos);
 }
 
-static bool wants_bool(struct ea_cel_unit *u, struct ea_cel_node *pred, const char *op)
+static bool wants_bool(struct ea_cel_unit *u, const struct ea_cel_node *n, const struct ea_cel_node *pred)
 {
     if (!u->k8s || ea_cel_type_fits(&ea_cel_t_bool, pred->type))
         return true;
-    return refuse(u, pred->pos, "found no matching overload for '%s' applied to '(bool, %s)'", op, ea_cel_type_text(u->a, pred->type));
+    if (n->op == EA_MACRO_ALL || n->op == EA_MACRO_EXISTS)
+        return expects_bool(u, pred);
+    return refuse(u, n->pos, "found no matching overload for '_?_:_' applied to '(%s, dyn, dyn)'", ea_cel_type_text(u->a, pred->type));
 }
 
 /* Types of the variables over a range. */
@@ -788,7 +811,7 @@ static bool check_comp(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
 
         ok = check(u, n->args[i], n->flags & EA_NF_TWO ? &two : &one);
         if (ok && pred)
-            ok = wants_bool(u, n->args[i], n->op == EA_MACRO_ALL ? "_&&_" : n->op == EA_MACRO_EXISTS ? "_||_" : "_?_:_");
+            ok = wants_bool(u, n, n->args[i]);
     }
     u->cur_locals = save;
     if (!ok)

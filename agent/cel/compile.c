@@ -11,6 +11,7 @@ struct code {
     struct ea_cel_unit *u;
     struct ea_cel_ins *ins;
     uint32_t *pos;
+    uint8_t *calls;
     uint32_t n, size;
     struct ea_val *consts;
     uint32_t n_consts, consts_size;
@@ -25,6 +26,7 @@ struct code {
     uint32_t depth, depth_max;
     uint32_t n_locals;
     int32_t loop; /* first frame index of the innermost loop, or -1 */
+    uint32_t in_calls;
 };
 
 static bool gen(struct code *c, const struct ea_cel_node *n);
@@ -57,15 +59,17 @@ static bool room(struct code *c, void *array, uint32_t n, uint32_t *size, size_t
 /* Appends one instruction and notes what it does to the depth of the stack. */
 static bool emit(struct code *c, const struct ea_cel_node *at, enum ea_cel_op op, unsigned a, unsigned b, int32_t arg, int delta)
 {
-    uint32_t size = c->size;
+    uint32_t size = c->size, size2 = c->size;
 
     if (c->n >= EA_MAX_CEL_CODE) {
         ea_cel_fail(c->u, EA_CEL_E_PARSE, -E2BIG, at->pos, "program too large (more than %u instructions)", EA_MAX_CEL_CODE);
         return false;
     }
-    if (!room(c, &c->ins, c->n, &c->size, sizeof *c->ins) || !room(c, &c->pos, c->n, &size, sizeof *c->pos))
+    if (!room(c, &c->ins, c->n, &c->size, sizeof *c->ins) || !room(c, &c->pos, c->n, &size, sizeof *c->pos) ||
+        !room(c, &c->calls, c->n, &size2, sizeof *c->calls))
         return false;
     c->ins[c->n] = (struct ea_cel_ins){.op = (uint8_t)op, .a = (uint8_t)a, .b = (uint16_t)b, .c = arg};
+    c->calls[c->n] = (uint8_t)EA_MIN(c->in_calls, 255u);
     c->pos[c->n++] = at->pos;
     c->depth = (uint32_t)((int)c->depth + delta);
     c->depth_max = EA_MAX(c->depth_max, c->depth);
@@ -111,9 +115,13 @@ static bool region(struct code *c, uint32_t start, uint32_t depth)
 
 static bool gen_guarded(struct code *c, const struct ea_cel_node *n)
 {
-    uint32_t start = c->n, depth = c->depth;
+    uint32_t start = c->n, depth = c->depth, calls = c->in_calls;
+    bool ok;
 
-    return gen(c, n) && region(c, start, depth);
+    c->in_calls = 0;
+    ok = gen(c, n) && region(c, start, depth);
+    c->in_calls = calls;
+    return ok;
 }
 
 /* ---- constants known at compile time ---- */
@@ -149,7 +157,7 @@ static bool fold_map(struct code *c, const struct ea_cel_node *n, struct ea_val 
     for (i = 0; i < n->n; i += 2) {
         if ((n->args[i]->flags & EA_NF_ENTRY) || !fold(c, n->args[i], &k) || !fold(c, n->args[i + 1], &v))
             return false;
-        if (k.type != EA_V_STRING && k.type != EA_V_INT && k.type != EA_V_UINT && k.type != EA_V_BOOL)
+        if (!c->u->k8s && k.type != EA_V_STRING && k.type != EA_V_INT && k.type != EA_V_UINT && k.type != EA_V_BOOL)
             return false;
         if (ea_cel_mapb_add(&b, &k, &v, &old)) {
             if (!c->u->k8s)
@@ -165,7 +173,7 @@ static bool fold_map(struct code *c, const struct ea_cel_node *n, struct ea_val 
  * at run time elsewhere. */
 static bool fold_call(struct code *c, const struct ea_cel_node *n, struct ea_val *ret)
 {
-    static const char *const conversions[] = {"int", "uint", "double", "string", "bytes", "bool", "dyn", "duration", "timestamp"};
+    static const char *const conversions[] = {"int", "uint", "double", "string", "bytes", "bool", "dyn", "type", "duration", "timestamp"};
     struct ea_cel_ctx cx = {.arena = c->u->a, .k8s = c->u->k8s};
     struct ea_val arg;
     size_t i;
@@ -180,7 +188,7 @@ static bool fold_call(struct code *c, const struct ea_cel_node *n, struct ea_val
     rc = n->fn->call(&cx, &arg, 1, ret);
     if (rc == 0)
         return true;
-    if (c->u->k8s && n->args[0]->kind == EA_N_LIT && i >= 7)
+    if (c->u->k8s && n->args[0]->kind == EA_N_LIT && i >= 8)
         ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid %s argument", conversions[i]);
     else if (c->u->k8s)
         ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->pos, "%s", cx.error ? cx.error : "no such overload");
@@ -390,10 +398,12 @@ static bool gen_operator(struct code *c, const struct ea_cel_node *n)
         a = is_constant_set(n->args[1]) ? 2 : n->args[1]->type->kind == EA_T_LIST ? 1 : 0;
     else if (n->n == 2)
         a = by_size(n->args[0]) || by_size(n->args[1]);
+    c->in_calls += a != 2;
     for (i = 0; i < n->n; i++) {
         if (!gen(c, n->args[i]))
             return false;
     }
+    c->in_calls -= a != 2;
     return emit(c, n, (enum ea_cel_op)ops[n->op], a, 0, 0, 1 - (int)n->n);
 }
 
@@ -438,8 +448,8 @@ static bool gen_matches(struct code *c, const struct ea_cel_node *n, const struc
     int32_t k;
     int rc = ea_cel_regex_compile(c->u->a, ea_val_text(&pattern->lit), &re, &why);
 
-    if (rc == -EINVAL && c->u->k8s && c->u->minor >= 29) {
-        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, pattern->pos, "invalid matches argument: %s", why);
+    if (rc == -EINVAL && c->u->k8s) {
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, pattern->pos, "invalid matches argument: error parsing regexp: %s", why);
         return false;
     }
     if (rc) {
@@ -470,16 +480,18 @@ static bool gen_call(struct code *c, const struct ea_cel_node *n)
         return false;
     if (ea_str_is(n->fn->name, "matches") && args == 2 && last->kind == EA_N_LIT && last->lit.type == EA_V_STRING)
         return gen_matches(c, n, n->target ? n->target : n->args[0], last);
+    c->in_calls++;
     if (n->target && !gen(c, n->target))
         return false;
     for (i = 0; i < n->n; i++) {
         if (!gen(c, n->args[i]))
             return false;
     }
+    c->in_calls--;
     if (!room(c, &c->fns, c->n_fns, &c->fns_size, sizeof *c->fns))
         return false;
     c->fns[c->n_fns++] = n->fn;
-    return emit(c, n, EA_I_CALL, args, 0, (int32_t)c->n_fns - 1, 1 - (int)args);
+    return emit(c, n, EA_I_CALL, args, n->flags & EA_NF_SEVERAL ? 1 : 0, (int32_t)c->n_fns - 1, 1 - (int)args);
 }
 
 /* ---- comprehensions ---- */
@@ -540,7 +552,7 @@ static bool gen_comp(struct code *c, const struct ea_cel_node *n)
     c->loop = outer;
     patch(c, head);
     return emit(c, n, EA_I_RESULT, n->op, n->local, outer, 1) &&
-           (n->op != EA_MACRO_SORT_BY || emit(c, n, EA_I_SORT_BY, 0, n->local, 0, 0));
+           (n->op != EA_MACRO_SORT_BY || emit(c, n, EA_I_SORT_BY, n->args[0]->type->kind == EA_T_DYN, n->local, 0, 0));
 }
 
 static bool gen_fail(struct code *c, const struct ea_cel_node *n)
@@ -603,6 +615,7 @@ int ea_cel_compile_ast(struct ea_cel_unit *u, struct ea_cel_node *root, struct e
     p->code = c.ins;
     p->n_code = c.n;
     p->pos = c.pos;
+    p->calls = c.calls;
     p->consts = c.consts;
     p->n_consts = c.n_consts;
     p->regions = c.regions;

@@ -120,8 +120,8 @@ uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args,
         return ea_cel_cost_self_compare(&args[0]);
     case EA_COST_VALIDATE:
         return n > 1 ? tenth(1 + ea_cel_size(&args[1])) * ea_cel_format_weight(&args[0]) : 1;
-    case EA_COST_STRING:
-        return args[0].type == EA_V_BYTES ? tenth(args[0].n) : 1;
+    case EA_COST_CONVERT:
+        return (args[0].type == EA_V_BYTES || args[0].type == EA_V_STRING) && ret->type != args[0].type ? tenth(ea_cel_size(&args[0])) : 1;
     default:
         return 1;
     }

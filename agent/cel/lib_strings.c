@@ -415,7 +415,7 @@ const struct ea_cel_fn ea_cel_lib_strings[] = {
     EA_FN("split", "s.s:L s.si:L", split, 0, EA_COST_ARG_TWICE),
     EA_FN("substring", "s.i:s s.ii:s", substring, 0, EA_COST_ARG),
     EA_FN("trim", "s.:s", trim, 0, EA_COST_ARG),
-    EA_FN("join", "L.:s L.s:s", join, 29, EA_COST_RESULT_TWICE),
+    EA_FN("join", "L.:s L.s:s", join, 0, EA_COST_RESULT_TWICE),
     EA_FN("strings.quote", "s:s", quote, 29, EA_COST_ARG),
     EA_FN("format", "s.l:s", ea_cel_string_format, 29, EA_COST_ARG),
     EA_FN("reverse", "s.:s@255 l.:X", reverse, 34, EA_COST_LIST),

@@ -47,7 +47,7 @@ static struct ea_cel_node *has(struct ea_cel_unit *u, struct ea_cel_node *call)
 static bool take_variable(struct ea_cel_unit *u, const struct ea_cel_node *arg, struct ea_str *ret)
 {
     if (arg->kind != EA_N_IDENT || (arg->flags & EA_NF_ABSOLUTE)) {
-        ea_cel_fail(u, EA_CEL_E_PARSE, -EINVAL, arg->pos, "argument must be a simple name");
+        ea_cel_fail(u, EA_CEL_E_PARSE, -EINVAL, arg->pos, "argument is not an identifier");
         return false;
     }
     *ret = arg->name;

@@ -2,7 +2,7 @@
 #include "base/limits.h"
 #include "cel/lex.h"
 
-/* The two ways down recurse only through expr() and unary(), which count. */
+/* Every way down comes through expr(), which counts. */
 static struct ea_cel_node *expr(struct ea_cel_lexer *l);
 
 static const char *const reserved[] = {"as",     "break",   "const", "continue", "else",   "for", "function", "if",   "import",
@@ -139,6 +139,8 @@ static struct ea_cel_node *list_literal(struct ea_cel_lexer *l)
     struct nodes list = {0};
 
     ea_cel_lex_next(l);
+    if (n && take(l, EA_TK_COMMA) && l->tok != EA_TK_RBRACK)
+        return syntax(l, "expecting ']'");
     while (n && l->tok != EA_TK_RBRACK) {
         bool optional = take(l, EA_TK_QUESTION);
 
@@ -163,6 +165,10 @@ static bool entries(struct ea_cel_lexer *l, struct ea_cel_node *n, bool fields)
     struct ea_cel_node *key;
 
     ea_cel_lex_next(l);
+    if (take(l, EA_TK_COMMA) && l->tok != EA_TK_RBRACE) {
+        syntax(l, "expecting '}'");
+        return false;
+    }
     while (l->tok != EA_TK_RBRACE) {
         bool optional = take(l, EA_TK_QUESTION);
 
@@ -223,9 +229,11 @@ static struct ea_cel_node *identifier(struct ea_cel_lexer *l)
         return NULL;
     }
     ea_cel_lex_next(l);
-    if (take(l, EA_TK_LPAREN))
-        return arguments(l, n) ? ea_cel_macro_expand(l->u, n) : NULL;
-    return n;
+    if (l->tok != EA_TK_LPAREN)
+        return n;
+    n->pos = l->pos; /* errors of a call point to its parenthesis, as in cel-go */
+    ea_cel_lex_next(l);
+    return arguments(l, n) ? ea_cel_macro_expand(l->u, n) : NULL;
 }
 
 static struct ea_cel_node *literal(struct ea_cel_lexer *l, bool negative)
@@ -315,13 +323,13 @@ static struct ea_cel_node *dot(struct ea_cel_lexer *l, struct ea_cel_node *targe
         ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "unsupported syntax: '`'");
         return NULL;
     }
-    n->pos = l->pos;
     n->name = quoted ? ea_strn(l->s + l->pos + 1, l->end - l->pos - 2) : ea_strn(l->s + l->pos, l->end - l->pos);
     n->target = target;
     ea_cel_lex_next(l);
     if (!below(l->u, n, target))
         return NULL;
     if (l->tok == EA_TK_LPAREN && !quoted && !(n->flags & EA_NF_OPTIONAL)) {
+        n->pos = l->pos;
         ea_cel_lex_next(l);
         return arguments(l, n) ? ea_cel_macro_expand(l->u, n) : NULL;
     }
@@ -366,26 +374,34 @@ static struct ea_cel_node *member(struct ea_cel_lexer *l, struct ea_cel_node *n)
     return NULL;
 }
 
+/* An even number of the same operator cancels out, whatever it stands before (cel-go, visitUnary). */
 static struct ea_cel_node *unary(struct ea_cel_lexer *l)
 {
     enum ea_cel_tok op = l->tok;
     uint32_t pos = l->pos;
     struct ea_cel_node *n;
+    unsigned count = 0;
 
     if (op != EA_TK_NOT && op != EA_TK_MINUS)
         return member(l, primary(l));
-    ea_cel_lex_next(l);
-    if (op == EA_TK_MINUS && (l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT)) {
+    for (; l->tok == op; count++)
+        ea_cel_lex_next(l);
+    if (op == EA_TK_MINUS && count == 1 && (l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT)) {
         n = literal(l, true);
         if (n)
             n->pos = pos;
         return member(l, n);
     }
-    if (++l->u->nesting > EA_MAX_CEL_NESTING)
-        return syntax(l, "which is nested too deeply");
-    n = unary(l);
-    l->u->nesting--;
-    return n ? operator_node(l->u, op == EA_TK_NOT ? EA_OP_NOT : EA_OP_NEG, pos, n, NULL, NULL) : NULL;
+    if (op == EA_TK_NOT && l->tok == EA_TK_MINUS) {
+        /* only as the sign of a number */
+        ea_cel_lex_next(l);
+        n = l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT ? member(l, literal(l, true)) : syntax(l, "expecting a number");
+    } else {
+        n = member(l, primary(l));
+    }
+    if (n == NULL || count % 2 == 0)
+        return n;
+    return operator_node(l->u, op == EA_TK_NOT ? EA_OP_NOT : EA_OP_NEG, pos, n, NULL, NULL);
 }
 
 /* Binding power and operator of an infix token; 0 = none. */

@@ -39,6 +39,7 @@ struct ea_cel_prog {
     const struct ea_cel_fn *const *fns;
     const struct ea_cel_regex *const *regexes;
     const uint32_t *pos; /* source offset of each instruction */
+    const uint8_t *calls; /* calls around each instruction, up to the region: an error passes through them, and each is charged */
     uint32_t n_code, n_consts, n_regions, n_fns, n_regexes;
     uint32_t n_locals, stack_max; /* frame and stack together: n_locals + stack_max values */
     const uint16_t *reads;
@@ -84,9 +85,10 @@ enum ea_cel_cost {
     EA_COST_ARG2,       /* a tenth of the size of the second argument */
     EA_COST_LIST,       /* a new list of the size of the result */
     EA_COST_FLATTEN,    /* a new list of the size of the argument, times the depth */
-    EA_COST_COMPARE,    /* every element with every other */
     EA_COST_VALIDATE,
-    EA_COST_STRING      /* string(): bytes by a tenth */
+    EA_COST_BY_OVERLOAD, /* from here on: one, when it is not known at compile time which overload is called */
+    EA_COST_COMPARE = EA_COST_BY_OVERLOAD, /* every element with every other */
+    EA_COST_CONVERT      /* between strings and bytes: a tenth */
 };
 
 /* One function name; names are distinct over all libraries. `sig` lists its overloads, separated by spaces: receiver, '.', arguments,

@@ -392,7 +392,7 @@ static bool translate(struct re *t)
     return true;
 }
 
-int ea_cel_regex_compile(struct ea_arena *a, struct ea_str pattern, const struct ea_cel_regex **ret, const char **ret_why)
+static int compile(struct ea_arena *a, struct ea_str pattern, struct ea_cel_regex **ret, const char **ret_why)
 {
     struct re t = {.p = pattern.p, .end = pattern.p + pattern.n};
     pcre2_general_context *general;
@@ -436,6 +436,25 @@ int ea_cel_regex_compile(struct ea_arena *a, struct ea_str pattern, const struct
     return 0;
 }
 
+static void free_code(void *code)
+{
+    pcre2_code_free(code);
+}
+
+int ea_cel_regex_compile(struct ea_arena *a, struct ea_str pattern, const struct ea_cel_regex **ret, const char **ret_why)
+{
+    struct ea_cel_regex *re;
+    int rc = compile(a, pattern, &re, ret_why);
+
+    if (rc)
+        return rc;
+    /* Machine code is five times as fast. Where the system forbids it, the pattern is interpreted. It lies outside the arena. */
+    if (pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE) == 0 && ea_arena_defer(a, free_code, re->code) < 0)
+        return -E2BIG;
+    *ret = re;
+    return 0;
+}
+
 /* ---- matching ---- */
 
 static struct ea_cel_regex_cache *cache(struct ea_cel_ctx *cx)
@@ -463,6 +482,7 @@ static struct ea_cel_regex_cache *cache(struct ea_cel_ctx *cx)
 int ea_cel_regex_get(struct ea_cel_ctx *cx, struct ea_str pattern, const struct ea_cel_regex **ret)
 {
     struct ea_cel_regex_cache *c = cache(cx);
+    struct ea_cel_regex *re = NULL;
     const char *why = NULL;
     unsigned i;
     int rc;
@@ -475,11 +495,12 @@ int ea_cel_regex_get(struct ea_cel_ctx *cx, struct ea_str pattern, const struct 
             return 0;
         }
     }
-    rc = ea_cel_regex_compile(cx->arena, pattern, ret, &why);
+    rc = compile(cx->arena, pattern, &re, &why); /* used a few times: not worth machine code */
     if (rc == -EINVAL)
         return ea_cel_raise(cx, "error parsing regexp: %s", why);
     if (rc)
         return EA_CEL_FULL;
+    *ret = re;
     c->seen[c->next].pattern = pattern;
     c->seen[c->next].re = *ret;
     c->next = (c->next + 1) % CACHED;
@@ -497,6 +518,10 @@ int ea_cel_regex_find(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, stru
         return EA_CEL_FULL;
     *ret_start = *ret_end = SIZE_MAX;
     rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, from, PCRE2_NO_UTF_CHECK, c->match, c->limits);
+    /* The stack of machine code is small; the interpreter has the limits set above. */
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
+        rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, c->match,
+                         c->limits);
     if (rc == PCRE2_ERROR_NOMATCH)
         return 0;
     if (rc == PCRE2_ERROR_NOMEMORY)

@@ -4,7 +4,7 @@
 
 #define SIMPLE(id, kind_, name_) const struct ea_cel_type ea_cel_t_##id = {.kind = EA_T_##kind_, .name = name_}
 SIMPLE(dyn, DYN, "dyn");
-SIMPLE(null, NULL, "null_type");
+SIMPLE(null, NULL, "null");
 SIMPLE(bool, BOOL, "bool");
 SIMPLE(int, INT, "int");
 SIMPLE(uint, UINT, "uint");
@@ -95,7 +95,7 @@ static const struct {
     const struct ea_cel_type *type;
 } words[] = {
     {"dyn", &ea_cel_t_dyn},
-    {"null_type", &ea_cel_t_null},
+    {"null", &ea_cel_t_null},
     {"bool", &ea_cel_t_bool},
     {"int", &ea_cel_t_int},
     {"uint", &ea_cel_t_uint},

@@ -264,7 +264,7 @@ L_CALL : {
     m->cx.error = NULL;
     tmp = ea_val_null();
     rc = fn->call(&m->cx, sp, pc->a, &tmp);
-    cost += fn->cost == EA_COST_ONE ? 1 : ea_cel_call_cost(fn, sp, pc->a, &tmp);
+    cost += fn->cost == EA_COST_ONE || (pc->b && fn->cost >= EA_COST_BY_OVERLOAD) ? 1 : ea_cel_call_cost(fn, sp, pc->a, &tmp);
     if (EA_UNLIKELY(rc))
         TRY(call_failed(m, fn, rc, sp, pc->a));
     if (EA_UNLIKELY(cost > m->limit))
@@ -461,7 +461,7 @@ L_RESULT:
 L_SORT_BY:
     m->cx.error = NULL;
     rc = ea_cel_sort_by(&m->cx, &frame[pc->b], &sp[-1], &tmp);
-    cost += 2 + ea_cel_cost_self_compare(&sp[-1]);
+    cost += 2 + (pc->a ? 1 : ea_cel_cost_self_compare(&sp[-1]));
     if (EA_UNLIKELY(rc))
         TRY(rc == EA_CEL_FULL ? ea_cel_vm_full(m) : ea_cel_vm_raise(m, "%s", m->cx.error));
     SET_ORG(sp - 1, ea_cel_org_derived(m->cx.arena, ORG(frame + pc->b)));
@@ -490,6 +490,7 @@ raise:
     if (rc >= 0) {
         const struct ea_cel_region *r = &m->prog->regions[rc];
 
+        cost += m->prog->calls[pc - m->prog->code];
 #if EA_CEL_TRACE
         set_element(m, frame, orgs, r->loop);
 #endif

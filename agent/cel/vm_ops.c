@@ -386,7 +386,8 @@ int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, c
     for (i = 0; i < n; i++) {
         const struct ea_val *k = &items[2 * i], *v = &items[2 * i + 1];
 
-        if (k->type != EA_V_STRING && k->type != EA_V_INT && k->type != EA_V_UINT && k->type != EA_V_BOOL)
+        /* cel-go takes any type for a key here */
+        if (!m->prog->k8s && k->type != EA_V_STRING && k->type != EA_V_INT && k->type != EA_V_UINT && k->type != EA_V_BOOL)
             return ea_cel_vm_raise(m, "unsupported key type: %s", ea_cel_value_type(k));
         rc = entry(m, bits, i, &v, &there);
         if (rc)
