@@ -345,11 +345,19 @@ struct ea_val ea_cel_mapb_end(struct ea_cel_mapb *b)
 
 size_t ea_cel_utf8_len(const char *p, size_t n)
 {
-    size_t i, count = 0;
+    size_t i = 0, rest = 0;
 
-    for (i = 0; i < n; i++)
-        count += ((unsigned char)p[i] & 0xC0) != 0x80;
-    return count;
+    /* Code points are the bytes that do not continue one (10xxxxxx). Eight at a time: every cost of a string asks for this. */
+    for (; i + 8 <= n; i += 8) {
+        uint64_t w;
+
+        memcpy(&w, p + i, sizeof w);
+        w = (w >> 7) & ~(w >> 6) & 0x0101010101010101ull;
+        rest += (w * 0x0101010101010101ull) >> 56;
+    }
+    for (; i < n; i++)
+        rest += ((unsigned char)p[i] & 0xC0) == 0x80;
+    return n - rest;
 }
 
 uint64_t ea_cel_size(const struct ea_val *v)
