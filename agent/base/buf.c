@@ -87,32 +87,59 @@ char *ea_buf_take(struct ea_buf *b)
     return p;
 }
 
-int ea_buf_add_json(struct ea_buf *b, struct ea_str s)
+/* Copies bytes up to the first that JSON escapes; how many. `to` has room for n bytes. */
+static size_t copy_plain(char *to, const char *p, size_t n)
+{
+    size_t i = 0;
+
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = UINT64_C(0x8080808080808080);
+
+    /* eight at once: a high bit stands where a byte is a quote, a backslash or below 0x20; only the
+     * lowest counts */
+    for (; n - i >= 8; i += 8) {
+        uint64_t w, quote, slash, hit;
+
+        memcpy(&w, p + i, sizeof w);
+        memcpy(to + i, &w, sizeof w);
+        quote = w ^ (ones * '"');
+        slash = w ^ (ones * '\\');
+        hit = (((quote - ones) & ~quote) | ((slash - ones) & ~slash) | ((w - ones * 0x20) & ~w)) &
+              high;
+        if (hit)
+            return i + (size_t)__builtin_ctzll(hit) / 8;
+    }
+#endif
+    for (; i < n && (unsigned char)p[i] >= 0x20 && p[i] != '"' && p[i] != '\\'; i++)
+        to[i] = p[i];
+    return i;
+}
+
+static int add_escape(struct ea_buf *b, unsigned char c)
 {
     static const char escapes[32] = {[8] = 'b', [9] = 't', [10] = 'n', [12] = 'f', [13] = 'r'};
+    char pair[2] = {'\\', (char)c};
+
+    if (c < 0x20 && !escapes[c])
+        return ea_buf_addf(b, "\\u%04x", c);
+    if (c < 0x20)
+        pair[1] = escapes[c];
+    return ea_buf_add(b, pair, 2);
+}
+
+int ea_buf_add_json(struct ea_buf *b, struct ea_str s)
+{
+    size_t i = 0;
 
     ea_buf_addc(b, '"');
-    size_t from = 0;
+    while (ea_buf_reserve(b, s.n - i + 1) == 0) {
+        size_t n = s.n > i ? copy_plain(b->p + b->n, s.p + i, s.n - i) : 0;
 
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if (EA_LIKELY(c >= 0x20 && c != '"' && c != '\\'))
-            continue;
-        ea_buf_add(b, s.p + from, i - from);
-        from = i + 1;
-        if (c >= 0x20) {
-            char pair[2] = {'\\', (char)c};
-
-            ea_buf_add(b, pair, 2);
-        } else if (escapes[c]) {
-            char pair[2] = {'\\', escapes[c]};
-
-            ea_buf_add(b, pair, 2);
-        } else {
-            ea_buf_addf(b, "\\u%04x", c);
-        }
+        b->n += n;
+        i += n;
+        if (i == s.n)
+            return ea_buf_addc(b, '"');
+        add_escape(b, (unsigned char)s.p[i++]);
     }
-    ea_buf_add(b, s.p ? s.p + from : "", s.n - from);
-    return ea_buf_addc(b, '"');
+    return b->failed;
 }

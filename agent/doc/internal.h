@@ -8,6 +8,17 @@
 #include "doc/json.h"
 #include "doc/val.h"
 
+/* Hardening that zeroes every local would clear scratch arrays that are written before they are
+ * read. */
+#if defined(__has_attribute)
+#if __has_attribute(uninitialized)
+#define EA_UNINITIALIZED __attribute__((uninitialized))
+#endif
+#endif
+#ifndef EA_UNINITIALIZED
+#define EA_UNINITIALIZED
+#endif
+
 /* Maps with more members than this have an index; up to here a linear scan over lengths is as fast.
  */
 #define EA_MAP_LINEAR 16u

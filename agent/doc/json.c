@@ -13,15 +13,6 @@
 
 #define SCRATCH_ON_STACK 512u /* nodes; what an ordinary object needs */
 
-/* Hardening that zeroes every local would clear the scratch stack at each parse. */
-#if defined(__has_attribute)
-#if __has_attribute(uninitialized)
-#define UNINITIALIZED __attribute__((uninitialized))
-#endif
-#endif
-#ifndef UNINITIALIZED
-#define UNINITIALIZED
-#endif
 #define HOT static inline __attribute__((always_inline))
 #define COLD static __attribute__((noinline, cold))
 
@@ -641,7 +632,7 @@ static const char *parse_text(struct parser *p, bool stream)
 int ea_json_parse(struct ea_arena *a, struct ea_str text, const struct ea_json_opts *opts,
                   struct ea_val *ret, size_t *ret_used, struct ea_err *err)
 {
-    UNINITIALIZED struct parser p;
+    EA_UNINITIALIZED struct parser p;
     const char *at;
     unsigned depth = opts && opts->max_depth ? EA_MIN(opts->max_depth, EA_MAX_DEPTH) : EA_MAX_DEPTH;
 

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/limits.h"
+#include "doc/internal.h"
 #include "doc/num.h"
 
 /* Documents stop at EA_MAX_DEPTH; what we wrap around them stays far below as much again. */
@@ -177,7 +178,7 @@ static int print_sorted_large(struct ea_buf *b, const struct ea_val *v, enum sty
 static int print_sorted_small(struct ea_buf *b, const struct ea_val *v, enum style style,
                               unsigned depth)
 {
-    const struct ea_member *sorted[SORT_ON_STACK];
+    EA_UNINITIALIZED const struct ea_member *sorted[SORT_ON_STACK];
 
     return print_sorted(b, v, sorted, style, depth);
 }

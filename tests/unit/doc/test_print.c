@@ -414,6 +414,31 @@ static void test_go32(void **state)
     assert_string_equal(out, "NaN");
 }
 
+/* Strings of every length, with every byte at every place, read back as they were. */
+static void test_strings(void **state)
+{
+    char text[40];
+    size_t at, n;
+    int c;
+
+    for (n = 0; n < sizeof text; n++) {
+        for (at = 0; at < n; at++) {
+            for (c = 0; c < 0x80; c++) {
+                struct ea_val v, again;
+
+                memset(text, at % 2 ? 'a' : '\\', sizeof text);
+                text[at] = (char)c;
+                v = ea_val_str(ea_strn(text, n));
+                assert_int_equal(ea_json_parse(*state, printed(*state, &v, ea_json_print), NULL,
+                                               &again, NULL, NULL),
+                                 0);
+                assert_true(ea_val_equal(&v, &again));
+            }
+        }
+        ea_arena_reset(*state);
+    }
+}
+
 static void test_seeds(void **state)
 {
     assert_true(run_seeds("jcs", LLVMFuzzerTestOneInput) >= 6);
@@ -436,6 +461,7 @@ int main(void)
         doc_test(test_full_integers),
         doc_test(test_deep),
         doc_test(test_go32),
+        doc_test(test_strings),
         doc_test(test_seeds),
     };
 
