@@ -222,6 +222,17 @@ static const char *date_header(struct worker *w)
     return w->date;
 }
 
+static void add_number(struct ea_buf *b, size_t n)
+{
+    char text[24];
+    size_t at = sizeof(text);
+
+    do
+        text[--at] = (char)('0' + n % 10);
+    while (n /= 10);
+    (void)ea_buf_add(b, text + at, sizeof(text) - at);
+}
+
 static void count_status(struct ea_server *s, unsigned status)
 {
     struct ea_metric *m;
@@ -274,6 +285,30 @@ void net_request_done(struct ea_request *rq)
     shrink(&rq->body);
 }
 
+/* Status line and headers, without format parsing: every answer has them. */
+static void add_head(struct ea_request *rq, unsigned status, const char *content_type,
+                     const char *extra, size_t body_n, bool close)
+{
+    struct ea_buf *b = &rq->out;
+
+    (void)ea_buf_addz(b, "HTTP/1.1 ");
+    add_number(b, status);
+    (void)ea_buf_addc(b, ' ');
+    (void)ea_buf_addz(b, reason_phrase(status));
+    (void)ea_buf_addz(b, "\r\nDate: ");
+    (void)ea_buf_addz(b, date_header(rq->w));
+    if (content_type) {
+        (void)ea_buf_addz(b, "\r\nContent-Type: ");
+        (void)ea_buf_addz(b, content_type);
+    }
+    (void)ea_buf_addz(b, "\r\nContent-Length: ");
+    add_number(b, body_n);
+    (void)ea_buf_addz(b, close ? "\r\nConnection: close\r\n" : "\r\n");
+    if (extra)
+        (void)ea_buf_addz(b, extra);
+    (void)ea_buf_addz(b, "\r\n");
+}
+
 void net_request_answer(struct ea_request *rq, unsigned status, const char *content_type,
                         const char *extra, struct ea_str body)
 {
@@ -286,15 +321,9 @@ void net_request_answer(struct ea_request *rq, unsigned status, const char *cont
     ea_buf_clear(b);
     if (ea_buf_reserve(b, LWS_PRE + 512 + body.n + (extra ? strlen(extra) : 0)) == 0) {
         b->n = LWS_PRE;
-        (void)ea_buf_addf(b, "HTTP/1.1 %u %s\r\nDate: %s\r\n", status, reason_phrase(status),
-                          date_header(rq->w));
-        if (content_type)
-            (void)ea_buf_addf(b, "Content-Type: %s\r\n", content_type);
-        (void)ea_buf_addf(b, "Content-Length: %zu\r\n%s%s\r\n", body.n,
-                          close ? "Connection: close\r\n" : "", extra ? extra : "");
-        if (rq->method && strcmp(rq->method, "HEAD") == 0)
-            body.n = 0;
-        (void)ea_buf_adds(b, body);
+        add_head(rq, status, content_type, extra, body.n, close);
+        if (!rq->method || strcmp(rq->method, "HEAD") != 0)
+            (void)ea_buf_adds(b, body);
     }
     if (b->failed ||
         lws_write(rq->wsi, (unsigned char *)b->p + LWS_PRE, b->n - LWS_PRE, LWS_WRITE_HTTP) < 0)
