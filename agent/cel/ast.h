@@ -21,19 +21,43 @@ enum ea_cel_node_kind {
     EA_N_STRUCT, /* name{…}: messages do not exist here; kept for a clear refusal */
     EA_N_COMP,   /* macro over target, variables name and name2, args[0..n) */
     /* made by the checker */
-    EA_N_VAR,    /* slot */
-    EA_N_LOCAL,  /* local */
-    EA_N_FAIL    /* an error at run time: name is its text */
+    EA_N_VAR,   /* slot */
+    EA_N_LOCAL, /* local */
+    EA_N_FAIL   /* an error at run time: name is its text */
 };
 
 enum ea_cel_operator {
-    EA_OP_NOT, EA_OP_NEG, EA_OP_ADD, EA_OP_SUB, EA_OP_MUL, EA_OP_DIV, EA_OP_MOD, EA_OP_EQ, EA_OP_NE, EA_OP_LT, EA_OP_LE,
-    EA_OP_GT, EA_OP_GE, EA_OP_IN, EA_OP_AND, EA_OP_OR, EA_OP_COND
+    EA_OP_NOT,
+    EA_OP_NEG,
+    EA_OP_ADD,
+    EA_OP_SUB,
+    EA_OP_MUL,
+    EA_OP_DIV,
+    EA_OP_MOD,
+    EA_OP_EQ,
+    EA_OP_NE,
+    EA_OP_LT,
+    EA_OP_LE,
+    EA_OP_GT,
+    EA_OP_GE,
+    EA_OP_IN,
+    EA_OP_AND,
+    EA_OP_OR,
+    EA_OP_COND
 };
 
 enum ea_cel_macro {
-    EA_MACRO_ALL, EA_MACRO_EXISTS, EA_MACRO_ONE, EA_MACRO_MAP, EA_MACRO_FILTER, EA_MACRO_TRANSFORM_LIST,
-    EA_MACRO_TRANSFORM_MAP, EA_MACRO_TRANSFORM_ENTRY, EA_MACRO_SORT_BY, EA_MACRO_OPT_MAP, EA_MACRO_OPT_FLAT_MAP
+    EA_MACRO_ALL,
+    EA_MACRO_EXISTS,
+    EA_MACRO_ONE,
+    EA_MACRO_MAP,
+    EA_MACRO_FILTER,
+    EA_MACRO_TRANSFORM_LIST,
+    EA_MACRO_TRANSFORM_MAP,
+    EA_MACRO_TRANSFORM_ENTRY,
+    EA_MACRO_SORT_BY,
+    EA_MACRO_OPT_MAP,
+    EA_MACRO_OPT_FLAT_MAP
 };
 
 #define EA_NF_ABSOLUTE 1u /* leading dot */
@@ -72,28 +96,33 @@ struct ea_cel_unit {
     unsigned minor; /* of Kubernetes; the newest for the conformance flavour */
     bool k8s;
     struct ea_cel_diag *diag;
-    int failed;      /* 0, or the negative errno of the first failure (diag is filled) */
+    int failed; /* 0, or the negative errno of the first failure (diag is filled) */
     unsigned nesting;
     unsigned n_locals;   /* frame size needed */
     unsigned cur_locals; /* frame index of the next free local */
     unsigned in_format;  /* inside the arguments of format(): literals may be mixed */
 };
 
-/* Fills diag with line and column of byte offset pos; keeps the first failure. Returns u->failed. */
-int ea_cel_fail(struct ea_cel_unit *u, enum ea_cel_errkind kind, int code, uint32_t pos, const char *fmt, ...)
-    EA_PRINTF(5, 6);
+/* Fills diag with line and column of byte offset pos; keeps the first failure. Returns u->failed.
+ */
+int ea_cel_fail(struct ea_cel_unit *u, enum ea_cel_errkind kind, int code, uint32_t pos,
+                const char *fmt, ...) EA_PRINTF(5, 6);
 void ea_cel_locate(struct ea_str src, uint32_t pos, unsigned *ret_line, unsigned *ret_column);
 
 /* parse.c: the whole source, or NULL (u->failed). */
 struct ea_cel_node *ea_cel_parse(struct ea_cel_unit *u);
-struct ea_cel_node *ea_cel_node_new(struct ea_cel_unit *u, enum ea_cel_node_kind kind, uint32_t pos);
-/* macro.c: turns a call into a macro's node when it is one; returns the node to use (NULL on failure). */
+struct ea_cel_node *ea_cel_node_new(struct ea_cel_unit *u, enum ea_cel_node_kind kind,
+                                    uint32_t pos);
+/* macro.c: turns a call into a macro's node when it is one; returns the node to use (NULL on
+ * failure). */
 struct ea_cel_node *ea_cel_macro_expand(struct ea_cel_unit *u, struct ea_cel_node *call);
-/* check.c: resolves names, types every node; in EA_CEL_KUBERNETES refuses what Kubernetes refuses. 0 or u->failed. */
-EA_MUST_CHECK int ea_cel_check(struct ea_cel_unit *u, struct ea_cel_node *root, enum ea_cel_want want);
+/* check.c: resolves names, types every node; in EA_CEL_KUBERNETES refuses what Kubernetes refuses.
+ * 0 or u->failed. */
+EA_MUST_CHECK int ea_cel_check(struct ea_cel_unit *u, struct ea_cel_node *root,
+                               enum ea_cel_want want);
 
-/* format.c: the clauses of a literal pattern against the types of a literal list of arguments, as ext/formatting.go checks them. False
- * when refused. */
+/* format.c: the clauses of a literal pattern against the types of a literal list of arguments, as
+ * ext/formatting.go checks them. False when refused. */
 bool ea_cel_check_format(struct ea_cel_unit *u, const struct ea_cel_node *call);
 
 #endif

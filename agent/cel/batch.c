@@ -19,7 +19,8 @@ int ea_cel_env_parse(struct ea_str s, enum ea_cel_flavour *ret_flavour, unsigned
     *ret_flavour = EA_CEL_KUBERNETES;
     if (rest.p == NULL)
         return 0;
-    if (!ea_str_starts(rest, EA_STR("1.")) || ea_str_to_u64(ea_strn(rest.p + 2, rest.n - 2), &minor) || minor == 0 || minor > 999)
+    if (!ea_str_starts(rest, EA_STR("1.")) ||
+        ea_str_to_u64(ea_strn(rest.p + 2, rest.n - 2), &minor) || minor == 0 || minor > 999)
         return -EINVAL;
     *ret_minor = (unsigned)minor;
     return 0;
@@ -47,7 +48,8 @@ static void add_id(struct ea_buf *out, const struct ea_val *id)
         ea_buf_addz(out, "null");
 }
 
-static int answer_error(struct ea_buf *out, const struct ea_val *id, const char *kind, const char *text, unsigned line, unsigned column)
+static int answer_error(struct ea_buf *out, const struct ea_val *id, const char *kind,
+                        const char *text, unsigned line, unsigned column)
 {
     add_id(out, id);
     ea_buf_addz(out, ",\"error\":");
@@ -65,7 +67,8 @@ static int answer_error(struct ea_buf *out, const struct ea_val *id, const char 
 }
 
 /* Variables and their values out of "bindings". */
-static int bind(struct ea_arena *a, const struct ea_val *bindings, struct ea_cel_env *env, struct ea_val **ret_values, struct ea_err *err)
+static int bind(struct ea_arena *a, const struct ea_val *bindings, struct ea_cel_env *env,
+                struct ea_val **ret_values, struct ea_err *err)
 {
     uint32_t i, n = ea_val_is(bindings, EA_V_MAP) ? bindings->n : 0;
     struct ea_cel_var *vars = ea_arena_zalloc(a, (n + 1) * sizeof *vars);
@@ -86,8 +89,9 @@ static int bind(struct ea_arena *a, const struct ea_val *bindings, struct ea_cel
     return 0;
 }
 
-static int evaluate(struct ea_arena *a, struct ea_str expr, const struct ea_cel_env *env, const struct ea_val *values, struct ea_val *ret,
-                    struct ea_cel_diag *diag, uint64_t *cost, const char **type)
+static int evaluate(struct ea_arena *a, struct ea_str expr, const struct ea_cel_env *env,
+                    const struct ea_val *values, struct ea_val *ret, struct ea_cel_diag *diag,
+                    uint64_t *cost, const char **type)
 {
     const struct ea_cel_prog *prog;
     struct ea_cel_run run;
@@ -108,7 +112,8 @@ static int evaluate(struct ea_arena *a, struct ea_str expr, const struct ea_cel_
     return rc;
 }
 
-int ea_cel_batch_line(struct ea_arena *a, struct ea_str line, enum ea_cel_flavour flavour, unsigned minor, struct ea_buf *out)
+int ea_cel_batch_line(struct ea_arena *a, struct ea_str line, enum ea_cel_flavour flavour,
+                      unsigned minor, struct ea_buf *out)
 {
     struct ea_cel_env env = {.flavour = flavour, .minor = minor};
     struct ea_cel_diag diag = {0};
@@ -124,8 +129,11 @@ int ea_cel_batch_line(struct ea_arena *a, struct ea_str line, enum ea_cel_flavou
     id = ea_val_getz(&doc, "id");
     expr = ea_val_getz(&doc, "expr");
     name = ea_val_get_str(&doc, "env");
-    if (!ea_val_is(expr, EA_V_STRING) || (name.p && ea_cel_env_parse(name, &env.flavour, &env.minor)))
-        return answer_error(out, id, "parse", "expr must be a string, env one of cel, kubernetes, kubernetes:1.NN", 0, 0);
+    if (!ea_val_is(expr, EA_V_STRING) ||
+        (name.p && ea_cel_env_parse(name, &env.flavour, &env.minor)))
+        return answer_error(out, id, "parse",
+                            "expr must be a string, env one of cel, kubernetes, kubernetes:1.NN", 0,
+                            0);
     env.disable_macros = ea_val_get_bool(&doc, "disableMacros", false);
     if (bind(a, ea_val_getz(&doc, "bindings"), &env, &values, &err))
         return answer_error(out, id, "parse", ea_err_text(&err), 0, 0);

@@ -21,7 +21,8 @@ void ea_cel_locate(struct ea_str src, uint32_t pos, unsigned *ret_line, unsigned
     }
 }
 
-int ea_cel_fail(struct ea_cel_unit *u, enum ea_cel_errkind kind, int code, uint32_t pos, const char *fmt, ...)
+int ea_cel_fail(struct ea_cel_unit *u, enum ea_cel_errkind kind, int code, uint32_t pos,
+                const char *fmt, ...)
 {
     va_list ap;
 
@@ -36,8 +37,9 @@ int ea_cel_fail(struct ea_cel_unit *u, enum ea_cel_errkind kind, int code, uint3
     return code;
 }
 
-int ea_cel_compile(struct ea_arena *a, struct ea_str src, const struct ea_cel_env *env, enum ea_cel_want want,
-                   const struct ea_cel_prog **ret, struct ea_cel_diag *ret_diag)
+int ea_cel_compile(struct ea_arena *a, struct ea_str src, const struct ea_cel_env *env,
+                   enum ea_cel_want want, const struct ea_cel_prog **ret,
+                   struct ea_cel_diag *ret_diag)
 {
     struct ea_cel_diag none;
     struct ea_cel_unit u = {.a = a, .src = src, .env = env, .diag = ret_diag ? ret_diag : &none};
@@ -48,7 +50,8 @@ int ea_cel_compile(struct ea_arena *a, struct ea_str src, const struct ea_cel_en
     u.k8s = env->flavour == EA_CEL_KUBERNETES;
     u.minor = u.k8s && env->minor ? env->minor : EA_CEL_NEWEST_MINOR;
     if (src.n > EA_MAX_CEL_SOURCE)
-        return ea_cel_fail(&u, EA_CEL_E_PARSE, -E2BIG, 0, "expression is larger than %u bytes", EA_MAX_CEL_SOURCE);
+        return ea_cel_fail(&u, EA_CEL_E_PARSE, -E2BIG, 0, "expression is larger than %u bytes",
+                           EA_MAX_CEL_SOURCE);
     if (!ea_utf8_valid(src.p ? src.p : "", src.n))
         return ea_cel_fail(&u, EA_CEL_E_PARSE, -EINVAL, 0, "expression is not valid UTF-8");
     u.src = ea_arena_str(a, src);

@@ -1,5 +1,6 @@
-/* Resolves names and types the tree. The Kubernetes flavour refuses here what the API server refuses; the conformance flavour turns
- * what is unknown into an error at run time, so that it can be absorbed. */
+/* Resolves names and types the tree. The Kubernetes flavour refuses here what the API server
+ * refuses; the conformance flavour turns what is unknown into an error at run time, so that it can
+ * be absorbed. */
 #include <stdio.h>
 
 #include "cel/ast.h"
@@ -36,7 +37,8 @@ static bool full(struct ea_cel_unit *u, uint32_t pos)
 }
 
 /* An error at run time (conformance) or now (Kubernetes). */
-static bool fails(struct ea_cel_unit *u, struct ea_cel_node *n, const char *fmt, ...) EA_PRINTF(3, 4);
+static bool fails(struct ea_cel_unit *u, struct ea_cel_node *n, const char *fmt, ...)
+    EA_PRINTF(3, 4);
 static bool fails(struct ea_cel_unit *u, struct ea_cel_node *n, const char *fmt, ...)
 {
     char text[200];
@@ -74,7 +76,8 @@ static bool chain_is(const struct ea_cel_node *n, struct ea_str name)
     return ea_str_eq(n->name, name);
 }
 
-/* The chain a.b.c begins with the words of a declared dotted name ("variables" of "variables.x"). */
+/* The chain a.b.c begins with the words of a declared dotted name ("variables" of "variables.x").
+ */
 static bool chain_leads_to(const struct ea_cel_node *n, struct ea_str name)
 {
     size_t i;
@@ -111,8 +114,9 @@ static bool resolve(struct ea_cel_unit *u, struct ea_cel_node *n)
     }
     name = n->name;
     if (n->kind == EA_N_SELECT) {
-        static const char *const dotted[] = {"google.protobuf.Timestamp", "google.protobuf.Duration", "net.IP", "net.CIDR",
-                                             "kubernetes.Quantity",       "kubernetes.URL",           "kubernetes.Semver"};
+        static const char *const dotted[] = {
+            "google.protobuf.Timestamp", "google.protobuf.Duration", "net.IP",           "net.CIDR",
+            "kubernetes.Quantity",       "kubernetes.URL",           "kubernetes.Semver"};
 
         for (i = 0; i < EA_COUNT(dotted) && !chain_is(n, ea_str(dotted[i])); i++)
             ;
@@ -154,7 +158,8 @@ static const struct ea_cel_type *field_type(const struct ea_cel_type *object, st
 }
 
 /* Type of target.name; NULL after a refusal. */
-static const struct ea_cel_type *select_type(struct ea_cel_unit *u, const struct ea_cel_node *n, const struct ea_cel_type *t)
+static const struct ea_cel_type *select_type(struct ea_cel_unit *u, const struct ea_cel_node *n,
+                                             const struct ea_cel_type *t)
 {
     const struct ea_cel_type *f;
 
@@ -174,7 +179,8 @@ static const struct ea_cel_type *select_type(struct ea_cel_unit *u, const struct
         return f == NULL ? NULL : f->kind == EA_T_OPTIONAL ? f : ea_cel_type_optional(u->a, f);
     default:
         if (u->k8s)
-            refuse(u, n->pos, "type '%s' does not support field selection", ea_cel_type_text(u->a, t));
+            refuse(u, n->pos, "type '%s' does not support field selection",
+                   ea_cel_type_text(u->a, t));
         return u->k8s ? NULL : &ea_cel_t_dyn;
     }
 }
@@ -222,7 +228,8 @@ static bool check_select(struct ea_cel_unit *u, struct ea_cel_node *n, const str
 
 /* ---- overloads ---- */
 
-static bool no_overload(struct ea_cel_unit *u, struct ea_cel_node *n, const char *name, struct ea_cel_node *const *args, uint32_t n_args,
+static bool no_overload(struct ea_cel_unit *u, struct ea_cel_node *n, const char *name,
+                        struct ea_cel_node *const *args, uint32_t n_args,
                         const struct ea_cel_node *target)
 {
     char text[160] = "";
@@ -234,7 +241,8 @@ static bool no_overload(struct ea_cel_unit *u, struct ea_cel_node *n, const char
     at = EA_MIN(at, sizeof text - 1);
     at += (size_t)snprintf(text + at, sizeof text - at, "(");
     for (i = 0; i < n_args && at < sizeof text; i++)
-        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : "", ea_cel_type_text(u->a, args[i]->type));
+        at += (size_t)snprintf(text + at, sizeof text - at, "%s%s", i ? ", " : "",
+                               ea_cel_type_text(u->a, args[i]->type));
     if (at < sizeof text)
         snprintf(text + at, sizeof text - at, ")");
     if (!u->k8s)
@@ -242,7 +250,8 @@ static bool no_overload(struct ea_cel_unit *u, struct ea_cel_node *n, const char
     return refuse(u, n->pos, "found no matching overload for '%s' applied to '%s'", name, text);
 }
 
-#define LIST_OF(name) static const struct ea_cel_type list_##name = {.kind = EA_T_LIST, .a = &ea_cel_t_##name}
+#define LIST_OF(name)                                                                              \
+    static const struct ea_cel_type list_##name = {.kind = EA_T_LIST, .a = &ea_cel_t_##name}
 LIST_OF(int);
 LIST_OF(uint);
 LIST_OF(double);
@@ -327,11 +336,13 @@ static bool sig_fits(char c, const struct ea_cel_type *t, const struct ea_cel_ty
     if (c == 'e')
         return ea_cel_type_join(held(first), t) != NULL;
     if (c == 'z')
-        return ea_cel_type_fits(&ea_cel_t_list_dyn, t) && ea_cel_type_join(held(first), held(t)) != NULL;
+        return ea_cel_type_fits(&ea_cel_t_list_dyn, t) &&
+               ea_cel_type_join(held(first), held(t)) != NULL;
     return ea_cel_type_fits(sig_type(c), t);
 }
 
-static const struct ea_cel_type *sig_result(struct ea_cel_unit *u, char c, const struct ea_cel_type *first)
+static const struct ea_cel_type *sig_result(struct ea_cel_unit *u, char c,
+                                            const struct ea_cel_type *first)
 {
     switch (c) {
     case 'E':
@@ -341,7 +352,8 @@ static const struct ea_cel_type *sig_result(struct ea_cel_unit *u, char c, const
     case 'W':
         return ea_cel_type_optional(u->a, first ? first : &ea_cel_t_dyn);
     case 'e':
-        return first && first->kind == EA_T_LIST && first->a->kind != EA_T_ANY_ELEM ? first->a : &ea_cel_t_dyn;
+        return first && first->kind == EA_T_LIST && first->a->kind != EA_T_ANY_ELEM ? first->a
+                                                                                    : &ea_cel_t_dyn;
     case 'o':
         return ea_cel_type_optional(u->a, &ea_cel_t_any);
     case 'P':
@@ -355,9 +367,10 @@ static const struct ea_cel_type *sig_result(struct ea_cel_unit *u, char c, const
     }
 }
 
-/* One overload at *pp against the types; moves *pp behind it. shape: style and number of arguments agree; false = not this one. */
-static bool overload(const char **pp, const struct ea_cel_type *const *types, uint32_t n, bool member, unsigned minor, bool k8s,
-                     bool *shape, char *ret)
+/* One overload at *pp against the types; moves *pp behind it. shape: style and number of arguments
+ * agree; false = not this one. */
+static bool overload(const char **pp, const struct ea_cel_type *const *types, uint32_t n,
+                     bool member, unsigned minor, bool k8s, bool *shape, char *ret)
 {
     const char *p = *pp;
     bool fits = true, is_member = p[0] && p[1] == '.';
@@ -386,7 +399,8 @@ static bool overload(const char **pp, const struct ea_cel_type *const *types, ui
 
 #define MAX_ARGS 8u
 
-static bool check_call_types(struct ea_cel_unit *u, struct ea_cel_node *n, const struct ea_cel_fn *fn)
+static bool check_call_types(struct ea_cel_unit *u, struct ea_cel_node *n,
+                             const struct ea_cel_fn *fn)
 {
     const struct ea_cel_type *types[MAX_ARGS];
     uint32_t i, k = 0;
@@ -401,20 +415,23 @@ static bool check_call_types(struct ea_cel_unit *u, struct ea_cel_node *n, const
     for (i = 0; i < n->n; i++)
         types[k++] = n->args[i]->type;
     while (*p) {
-        bool ok = overload(&p, u->k8s ? types : NULL, k, n->target != NULL, u->minor, u->k8s, &shape, &r);
+        bool ok =
+            overload(&p, u->k8s ? types : NULL, k, n->target != NULL, u->minor, u->k8s, &shape, &r);
 
         any_shape |= shape;
         if (ok && !found) {
             n->type = sig_result(u, r, k ? types[0] : NULL);
             found = true;
-            /* the first overload gives an empty list its element type, so that no other fits any more */
+            /* the first overload gives an empty list its element type, so that no other fits any
+             * more */
             if (k && types[0]->kind == EA_T_LIST && types[0]->a->kind == EA_T_ANY_ELEM)
                 break;
         } else if (ok && u->k8s) {
             const struct ea_cel_type *other = sig_result(u, r, k ? types[0] : NULL);
 
             n->flags |= EA_NF_SEVERAL;
-            if (n->type == NULL || other == NULL || n->type->kind != other->kind || other->kind >= EA_T_LIST)
+            if (n->type == NULL || other == NULL || n->type->kind != other->kind ||
+                other->kind >= EA_T_LIST)
                 n->type = &ea_cel_t_dyn;
         }
     }
@@ -434,7 +451,8 @@ static const struct ea_cel_fn *namespaced(struct ea_cel_unit *u, const struct ea
     if (t == NULL || t->kind != EA_N_IDENT)
         return NULL;
     len = snprintf(name, sizeof name, "%.*s.%.*s", EA_STRF(t->name), EA_STRF(n->name));
-    return len > 0 && (size_t)len < sizeof name ? ea_cel_fn_find(ea_str(name), u->k8s, u->minor) : NULL;
+    return len > 0 && (size_t)len < sizeof name ? ea_cel_fn_find(ea_str(name), u->k8s, u->minor)
+                                                : NULL;
 }
 
 static bool check_or(struct ea_cel_unit *u, struct ea_cel_node *n)
@@ -474,7 +492,8 @@ static bool check_call(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
         fn = ea_cel_fn_find(n->name, u->k8s, u->minor);
     if (fn == NULL) {
         if (u->k8s)
-            return refuse(u, n->pos, "undeclared reference to '%.*s' (in container '')", EA_STRF(n->name));
+            return refuse(u, n->pos, "undeclared reference to '%.*s' (in container '')",
+                          EA_STRF(n->name));
         return fails(u, n, "unbound function: %.*s", EA_STRF(n->name));
     }
     if (fn->call == NULL && n->target && n->n == 1) {
@@ -498,10 +517,14 @@ static const struct {
     [EA_OP_MOD] = {"_%_", "ii:i uu:u", ""},
     [EA_OP_EQ] = {"_==_", "", ""},
     [EA_OP_NE] = {"_!=_", "", ""},
-    [EA_OP_LT] = {"_<_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b", "iu:b id:b ui:b ud:b di:b du:b"},
-    [EA_OP_LE] = {"_<=_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b", "iu:b id:b ui:b ud:b di:b du:b"},
-    [EA_OP_GT] = {"_>_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b", "iu:b id:b ui:b ud:b di:b du:b"},
-    [EA_OP_GE] = {"_>=_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b", "iu:b id:b ui:b ud:b di:b du:b"},
+    [EA_OP_LT] = {"_<_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b",
+                  "iu:b id:b ui:b ud:b di:b du:b"},
+    [EA_OP_LE] = {"_<=_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b",
+                  "iu:b id:b ui:b ud:b di:b du:b"},
+    [EA_OP_GT] = {"_>_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b",
+                  "iu:b id:b ui:b ud:b di:b du:b"},
+    [EA_OP_GE] = {"_>=_", "bb:b ii:b uu:b dd:b ss:b yy:b TT:b DD:b",
+                  "iu:b id:b ui:b ud:b di:b du:b"},
     [EA_OP_IN] = {"@in", "", ""},
     [EA_OP_AND] = {"_&&_", "bb:b", ""},
     [EA_OP_OR] = {"_||_", "bb:b", ""},
@@ -509,7 +532,8 @@ static const struct {
 };
 
 /* Result type over all overloads that fit; NULL when none does. */
-static const struct ea_cel_type *operator_type(const char *sig, const struct ea_cel_type *const *types, uint32_t n,
+static const struct ea_cel_type *operator_type(const char *sig,
+                                               const struct ea_cel_type *const *types, uint32_t n,
                                                const struct ea_cel_type *so_far)
 {
     bool shape;
@@ -523,7 +547,8 @@ static const struct ea_cel_type *operator_type(const char *sig, const struct ea_
 }
 
 /* list + list is an overload of its own, with the common element type. */
-static const struct ea_cel_type *add_lists(struct ea_cel_unit *u, const struct ea_cel_type *x, const struct ea_cel_type *y,
+static const struct ea_cel_type *add_lists(struct ea_cel_unit *u, const struct ea_cel_type *x,
+                                           const struct ea_cel_type *y,
                                            const struct ea_cel_type *so_far)
 {
     const struct ea_cel_type *join;
@@ -537,11 +562,14 @@ static const struct ea_cel_type *add_lists(struct ea_cel_unit *u, const struct e
     return join ? ea_cel_type_list(u->a, join) : NULL;
 }
 
-static const struct ea_cel_type *in_type(const struct ea_cel_type *x, const struct ea_cel_type *range)
+static const struct ea_cel_type *in_type(const struct ea_cel_type *x,
+                                         const struct ea_cel_type *range)
 {
-    const struct ea_cel_type *e = range->kind == EA_T_LIST || range->kind == EA_T_MAP ? range->a : &ea_cel_t_dyn;
+    const struct ea_cel_type *e =
+        range->kind == EA_T_LIST || range->kind == EA_T_MAP ? range->a : &ea_cel_t_dyn;
 
-    if (range->kind != EA_T_LIST && range->kind != EA_T_MAP && range->kind != EA_T_DYN && range->kind != EA_T_ANY_ELEM)
+    if (range->kind != EA_T_LIST && range->kind != EA_T_MAP && range->kind != EA_T_DYN &&
+        range->kind != EA_T_ANY_ELEM)
         return NULL;
     return ea_cel_type_join(e, x) ? &ea_cel_t_bool : NULL;
 }
@@ -550,7 +578,8 @@ static bool expects_bool(struct ea_cel_unit *u, const struct ea_cel_node *arg)
 {
     if (ea_cel_type_fits(&ea_cel_t_bool, arg->type))
         return true;
-    return refuse(u, arg->pos, "expected type 'bool' but found '%s'", ea_cel_type_text(u->a, arg->type));
+    return refuse(u, arg->pos, "expected type 'bool' but found '%s'",
+                  ea_cel_type_text(u->a, arg->type));
 }
 
 static bool check_operator(struct ea_cel_unit *u, struct ea_cel_node *n, const struct scope *sc)
@@ -584,10 +613,12 @@ static bool check_operator(struct ea_cel_unit *u, struct ea_cel_node *n, const s
         t = in_type(types[0], types[1]);
         break;
     case EA_OP_COND:
-        t = ea_cel_type_fits(&ea_cel_t_bool, types[0]) ? ea_cel_type_join(types[1], types[2]) : NULL;
+        t = ea_cel_type_fits(&ea_cel_t_bool, types[0]) ? ea_cel_type_join(types[1], types[2])
+                                                       : NULL;
         break;
     case EA_OP_ADD:
-        t = add_lists(u, types[0], types[1], operator_type(operators[n->op].sig, types, n->n, NULL));
+        t = add_lists(u, types[0], types[1],
+                      operator_type(operators[n->op].sig, types, n->n, NULL));
         break;
     default:
         t = operator_type(operators[n->op].sig, types, n->n, NULL);
@@ -619,7 +650,8 @@ static bool check_index(struct ea_cel_unit *u, struct ea_cel_node *n, const stru
     else if (t->kind == EA_T_MAP && (!u->k8s || ea_cel_type_fits(t->a, k)))
         r = t->b;
     else if (t->kind != EA_T_DYN && t->kind != EA_T_ANY_ELEM && u->k8s)
-        return no_overload(u, n, n->flags & EA_NF_OPTIONAL ? "_[?_]" : "_[_]", (struct ea_cel_node *[]){n->target, n->args[0]}, 2, NULL);
+        return no_overload(u, n, n->flags & EA_NF_OPTIONAL ? "_[?_]" : "_[_]",
+                           (struct ea_cel_node *[]){n->target, n->args[0]}, 2, NULL);
     if (r->kind == EA_T_ANY_ELEM && !optional)
         r = &ea_cel_t_dyn;
     /* what an optional dyn holds takes the type of the other side (cel-go: a type parameter) */
@@ -629,7 +661,8 @@ static bool check_index(struct ea_cel_unit *u, struct ea_cel_node *n, const stru
 
 /* ---- literals ---- */
 
-static const struct ea_cel_type *entry_type(struct ea_cel_unit *u, const struct ea_cel_node *value, bool optional)
+static const struct ea_cel_type *entry_type(struct ea_cel_unit *u, const struct ea_cel_node *value,
+                                            bool optional)
 {
     const struct ea_cel_type *t = value->type;
 
@@ -642,14 +675,17 @@ static const struct ea_cel_type *entry_type(struct ea_cel_unit *u, const struct 
     if (t->kind == EA_T_OPTIONAL)
         return t->a;
     if (u->k8s && t->kind != EA_T_DYN) {
-        refuse(u, value->pos, "expected type 'optional_type(dyn)' but found '%s'", ea_cel_type_text(u->a, t));
+        refuse(u, value->pos, "expected type 'optional_type(dyn)' but found '%s'",
+               ea_cel_type_text(u->a, t));
         return NULL;
     }
     return &ea_cel_t_dyn;
 }
 
-/* The element type so far and one more entry. Kubernetes wants them alike, but for the arguments of format(). */
-static bool add_type(struct ea_cel_unit *u, const struct ea_cel_node *at, const struct ea_cel_type *t, const struct ea_cel_type **first,
+/* The element type so far and one more entry. Kubernetes wants them alike, but for the arguments of
+ * format(). */
+static bool add_type(struct ea_cel_unit *u, const struct ea_cel_node *at,
+                     const struct ea_cel_type *t, const struct ea_cel_type **first,
                      const struct ea_cel_type **so_far)
 {
     const struct ea_cel_type *join;
@@ -661,7 +697,8 @@ static bool add_type(struct ea_cel_unit *u, const struct ea_cel_node *at, const 
         return true;
     }
     if (u->k8s && u->in_format == 0 && !ea_cel_type_same(*first, t))
-        return refuse(u, at->pos, "expected type '%s' but found '%s'", ea_cel_type_text(u->a, *first), ea_cel_type_text(u->a, t));
+        return refuse(u, at->pos, "expected type '%s' but found '%s'",
+                      ea_cel_type_text(u->a, *first), ea_cel_type_text(u->a, t));
     join = ea_cel_type_join(*so_far, t);
     *so_far = join ? join : &ea_cel_t_dyn;
     return true;
@@ -675,7 +712,8 @@ static bool check_list(struct ea_cel_unit *u, struct ea_cel_node *n, const struc
     for (i = 0; i < n->n; i++) {
         struct ea_cel_node *x = n->args[i];
 
-        if (!check(u, x, sc) || !add_type(u, x, entry_type(u, x, x->flags & EA_NF_ENTRY), &first, &e))
+        if (!check(u, x, sc) ||
+            !add_type(u, x, entry_type(u, x, x->flags & EA_NF_ENTRY), &first, &e))
             return false;
     }
     n->type = ea_cel_type_list(u->a, e ? e : &ea_cel_t_any);
@@ -718,21 +756,25 @@ static bool check_opt_map(struct ea_cel_unit *u, struct ea_cel_node *n, const st
     t = n->args[0]->type;
     if (flat && u->k8s && t->kind != EA_T_OPTIONAL && t->kind != EA_T_DYN)
         return no_overload(u, n, "_?_:_", n->args, 1, NULL);
-    n->type = flat && t->kind == EA_T_OPTIONAL ? t : ea_cel_type_optional(u->a, flat ? &ea_cel_t_dyn : t);
+    n->type =
+        flat && t->kind == EA_T_OPTIONAL ? t : ea_cel_type_optional(u->a, flat ? &ea_cel_t_dyn : t);
     return n->type ? true : full(u, n->pos);
 }
 
-static bool wants_bool(struct ea_cel_unit *u, const struct ea_cel_node *n, const struct ea_cel_node *pred)
+static bool wants_bool(struct ea_cel_unit *u, const struct ea_cel_node *n,
+                       const struct ea_cel_node *pred)
 {
     if (!u->k8s || ea_cel_type_fits(&ea_cel_t_bool, pred->type))
         return true;
     if (n->op == EA_MACRO_ALL || n->op == EA_MACRO_EXISTS)
         return expects_bool(u, pred);
-    return refuse(u, n->pos, "found no matching overload for '_?_:_' applied to '(%s, dyn, dyn)'", ea_cel_type_text(u->a, pred->type));
+    return refuse(u, n->pos, "found no matching overload for '_?_:_' applied to '(%s, dyn, dyn)'",
+                  ea_cel_type_text(u->a, pred->type));
 }
 
 /* Types of the variables over a range. */
-static bool range_types(struct ea_cel_unit *u, const struct ea_cel_node *n, struct scope *one, struct scope *two)
+static bool range_types(struct ea_cel_unit *u, const struct ea_cel_node *n, struct scope *one,
+                        struct scope *two)
 {
     const struct ea_cel_type *t = n->target->type;
     bool pair = n->flags & EA_NF_TWO;
@@ -752,7 +794,9 @@ static bool range_types(struct ea_cel_unit *u, const struct ea_cel_node *n, stru
         break;
     default:
         if (u->k8s)
-            return refuse(u, n->target->pos, "expression of type '%s' cannot be range of a comprehension (must be list, map, or dynamic)",
+            return refuse(u, n->target->pos,
+                          "expression of type '%s' cannot be range of a comprehension (must be "
+                          "list, map, or dynamic)",
                           ea_cel_type_text(u->a, t));
         break;
     }
@@ -763,7 +807,8 @@ static bool range_types(struct ea_cel_unit *u, const struct ea_cel_node *n, stru
     return true;
 }
 
-static const struct ea_cel_type *comp_type(struct ea_cel_unit *u, const struct ea_cel_node *n, const struct scope *one)
+static const struct ea_cel_type *comp_type(struct ea_cel_unit *u, const struct ea_cel_node *n,
+                                           const struct scope *one)
 {
     const struct ea_cel_type *last = n->args[n->n - 1]->type;
 
@@ -776,7 +821,8 @@ static const struct ea_cel_type *comp_type(struct ea_cel_unit *u, const struct e
     case EA_MACRO_SORT_BY:
         return n->target->type;
     case EA_MACRO_TRANSFORM_MAP:
-        return ea_cel_type_map(u->a, n->target->type->kind == EA_T_LIST ? &ea_cel_t_int : one->type, last);
+        return ea_cel_type_map(u->a, n->target->type->kind == EA_T_LIST ? &ea_cel_t_int : one->type,
+                               last);
     case EA_MACRO_TRANSFORM_ENTRY:
         return last->kind == EA_T_MAP ? last : &ea_cel_t_map_dyn;
     default:

@@ -1,4 +1,5 @@
-/* From the tree to bytecode: one pass, a region for every operand whose error may be absorbed, jumps patched as they are known. */
+/* From the tree to bytecode: one pass, a region for every operand whose error may be absorbed,
+ * jumps patched as they are known. */
 #include <stdio.h>
 
 #include "base/limits.h"
@@ -57,18 +58,22 @@ static bool room(struct code *c, void *array, uint32_t n, uint32_t *size, size_t
 }
 
 /* Appends one instruction and notes what it does to the depth of the stack. */
-static bool emit(struct code *c, const struct ea_cel_node *at, enum ea_cel_op op, unsigned a, unsigned b, int32_t arg, int delta)
+static bool emit(struct code *c, const struct ea_cel_node *at, enum ea_cel_op op, unsigned a,
+                 unsigned b, int32_t arg, int delta)
 {
     uint32_t size = c->size, size2 = c->size;
 
     if (c->n >= EA_MAX_CEL_CODE) {
-        ea_cel_fail(c->u, EA_CEL_E_PARSE, -E2BIG, at->pos, "program too large (more than %u instructions)", EA_MAX_CEL_CODE);
+        ea_cel_fail(c->u, EA_CEL_E_PARSE, -E2BIG, at->pos,
+                    "program too large (more than %u instructions)", EA_MAX_CEL_CODE);
         return false;
     }
-    if (!room(c, &c->ins, c->n, &c->size, sizeof *c->ins) || !room(c, &c->pos, c->n, &size, sizeof *c->pos) ||
+    if (!room(c, &c->ins, c->n, &c->size, sizeof *c->ins) ||
+        !room(c, &c->pos, c->n, &size, sizeof *c->pos) ||
         !room(c, &c->calls, c->n, &size2, sizeof *c->calls))
         return false;
-    c->ins[c->n] = (struct ea_cel_ins){.op = (uint8_t)op, .a = (uint8_t)a, .b = (uint16_t)b, .c = arg};
+    c->ins[c->n] =
+        (struct ea_cel_ins){.op = (uint8_t)op, .a = (uint8_t)a, .b = (uint16_t)b, .c = arg};
     c->calls[c->n] = (uint8_t)EA_MIN(c->in_calls, 255u);
     c->pos[c->n++] = at->pos;
     c->depth = (uint32_t)((int)c->depth + delta);
@@ -81,7 +86,8 @@ static int32_t constant(struct code *c, struct ea_val v)
     uint32_t i;
 
     for (i = 0; v.type == EA_V_STRING && i < c->n_consts; i++) {
-        if (c->consts[i].type == EA_V_STRING && ea_str_eq(ea_val_text(&c->consts[i]), ea_val_text(&v)))
+        if (c->consts[i].type == EA_V_STRING &&
+            ea_str_eq(ea_val_text(&c->consts[i]), ea_val_text(&v)))
             return (int32_t)i;
     }
     if (!room(c, &c->consts, c->n_consts, &c->consts_size, sizeof *c->consts))
@@ -109,7 +115,8 @@ static bool region(struct code *c, uint32_t start, uint32_t depth)
         return true;
     if (!room(c, &c->regions, c->n_regions, &c->regions_size, sizeof *c->regions))
         return false;
-    c->regions[c->n_regions++] = (struct ea_cel_region){.start = start, .end = c->n, .target = c->n, .depth = depth, .loop = c->loop};
+    c->regions[c->n_regions++] = (struct ea_cel_region){
+        .start = start, .end = c->n, .target = c->n, .depth = depth, .loop = c->loop};
     return true;
 }
 
@@ -155,9 +162,11 @@ static bool fold_map(struct code *c, const struct ea_cel_node *n, struct ea_val 
     if (ea_cel_mapb_init(&b, c->u->a, n->n / 2))
         return false;
     for (i = 0; i < n->n; i += 2) {
-        if ((n->args[i]->flags & EA_NF_ENTRY) || !fold(c, n->args[i], &k) || !fold(c, n->args[i + 1], &v))
+        if ((n->args[i]->flags & EA_NF_ENTRY) || !fold(c, n->args[i], &k) ||
+            !fold(c, n->args[i + 1], &v))
             return false;
-        if (!c->u->k8s && k.type != EA_V_STRING && k.type != EA_V_INT && k.type != EA_V_UINT && k.type != EA_V_BOOL)
+        if (!c->u->k8s && k.type != EA_V_STRING && k.type != EA_V_INT && k.type != EA_V_UINT &&
+            k.type != EA_V_BOOL)
             return false;
         if (ea_cel_mapb_add(&b, &k, &v, &old)) {
             if (!c->u->k8s)
@@ -169,11 +178,12 @@ static bool fold_map(struct code *c, const struct ea_cel_node *n, struct ea_val 
     return true;
 }
 
-/* Conversions of constants are computed now (cel-go: OptOptimize); one that fails makes the program bad in Kubernetes, and an error
- * at run time elsewhere. */
+/* Conversions of constants are computed now (cel-go: OptOptimize); one that fails makes the program
+ * bad in Kubernetes, and an error at run time elsewhere. */
 static bool fold_call(struct code *c, const struct ea_cel_node *n, struct ea_val *ret)
 {
-    static const char *const conversions[] = {"int", "uint", "double", "string", "bytes", "bool", "dyn", "type", "duration", "timestamp"};
+    static const char *const conversions[] = {"int",  "uint", "double", "string",   "bytes",
+                                              "bool", "dyn",  "type",   "duration", "timestamp"};
     struct ea_cel_ctx cx = {.arena = c->u->a, .k8s = c->u->k8s};
     struct ea_val arg;
     size_t i;
@@ -183,15 +193,18 @@ static bool fold_call(struct code *c, const struct ea_cel_node *n, struct ea_val
         return false;
     for (i = 0; i < EA_COUNT(conversions) && !ea_str_is(n->name, conversions[i]); i++)
         ;
-    if (i == EA_COUNT(conversions) || n->fn == NULL || n->fn->call == NULL || !fold(c, n->args[0], &arg))
+    if (i == EA_COUNT(conversions) || n->fn == NULL || n->fn->call == NULL ||
+        !fold(c, n->args[0], &arg))
         return false;
     rc = n->fn->call(&cx, &arg, 1, ret);
     if (rc == 0)
         return true;
     if (c->u->k8s && n->args[0]->kind == EA_N_LIT && i >= 8)
-        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid %s argument", conversions[i]);
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid %s argument",
+                    conversions[i]);
     else if (c->u->k8s)
-        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->pos, "%s", cx.error ? cx.error : "no such overload");
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->pos, "%s",
+                    cx.error ? cx.error : "no such overload");
     return false;
 }
 
@@ -215,18 +228,22 @@ static bool fold(struct code *c, const struct ea_cel_node *n, struct ea_val *ret
 
 /* ---- attributes ---- */
 
-/* A selection on anything but a variable, another selection or a conditional costs one more (cel-go: relative attribute). */
+/* A selection on anything but a variable, another selection or a conditional costs one more
+ * (cel-go: relative attribute). */
 static bool gen_base(struct code *c, const struct ea_cel_node *n)
 {
     bool attribute = n->kind == EA_N_VAR || n->kind == EA_N_LOCAL || n->kind == EA_N_INDEX ||
-                     (n->kind == EA_N_SELECT && !(n->flags & EA_NF_HAS)) || (n->kind == EA_N_OP && n->op == EA_OP_COND);
+                     (n->kind == EA_N_SELECT && !(n->flags & EA_NF_HAS)) ||
+                     (n->kind == EA_N_OP && n->op == EA_OP_COND);
 
     return gen(c, n) && (attribute || emit(c, n, EA_I_CHARGE, 0, 0, 1, 0));
 }
 
 static bool gen_select(struct code *c, const struct ea_cel_node *n)
 {
-    enum ea_cel_op op = n->flags & EA_NF_HAS ? EA_I_HAS : n->flags & EA_NF_OPTIONAL ? EA_I_SELECT_OPT : EA_I_SELECT;
+    enum ea_cel_op op = n->flags & EA_NF_HAS        ? EA_I_HAS
+                        : n->flags & EA_NF_OPTIONAL ? EA_I_SELECT_OPT
+                                                    : EA_I_SELECT;
     int32_t key;
 
     if (!gen_base(c, n->target))
@@ -240,9 +257,10 @@ static bool gen_index(struct code *c, const struct ea_cel_node *n)
     struct ea_val key;
 
     /* cel-go makes a qualifier of a constant key when it plans, and has none for other types */
-    if (c->u->k8s && fold(c, n->args[0], &key) && key.type != EA_V_STRING && key.type != EA_V_INT && key.type != EA_V_UINT &&
-        key.type != EA_V_BOOL && key.type != EA_V_DOUBLE) {
-        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid qualifier type: %s", ea_cel_value_type(&key));
+    if (c->u->k8s && fold(c, n->args[0], &key) && key.type != EA_V_STRING && key.type != EA_V_INT &&
+        key.type != EA_V_UINT && key.type != EA_V_BOOL && key.type != EA_V_DOUBLE) {
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, n->args[0]->pos, "invalid qualifier type: %s",
+                    ea_cel_value_type(&key));
         return false;
     }
     return gen_base(c, n->target) && gen(c, n->args[0]) &&
@@ -290,7 +308,8 @@ static bool bitmap(struct code *c, const struct ea_cel_node *n, uint32_t step, i
     return *ret >= 0;
 }
 
-static bool gen_aggregate(struct code *c, const struct ea_cel_node *n, enum ea_cel_op op, uint32_t step)
+static bool gen_aggregate(struct code *c, const struct ea_cel_node *n, enum ea_cel_op op,
+                          uint32_t step)
 {
     struct ea_val v;
     int32_t bits;
@@ -323,8 +342,8 @@ static bool is_constant_set(const struct ea_cel_node *n)
     if (n->kind != EA_N_LIST)
         return false;
     for (i = 0; i < n->n; i++) {
-        if (n->args[i]->kind != EA_N_LIT || (n->args[i]->flags & EA_NF_ENTRY) || n->args[i]->lit.type == EA_V_BYTES ||
-            n->args[i]->lit.type == EA_V_NULL)
+        if (n->args[i]->kind != EA_N_LIT || (n->args[i]->flags & EA_NF_ENTRY) ||
+            n->args[i]->lit.type == EA_V_BYTES || n->args[i]->lit.type == EA_V_NULL)
             return false;
     }
     return true;
@@ -345,7 +364,8 @@ static bool gen_logic(struct code *c, const struct ea_cel_node *n)
     return true;
 }
 
-/* A branch that is an attribute is not charged for its variable: the conditional is one attribute with it (cel-go). */
+/* A branch that is an attribute is not charged for its variable: the conditional is one attribute
+ * with it (cel-go). */
 static bool gen_branch(struct code *c, const struct ea_cel_node *n)
 {
     const struct ea_cel_node *base = n;
@@ -354,7 +374,8 @@ static bool gen_branch(struct code *c, const struct ea_cel_node *n)
         base = base->target;
     if (!gen(c, n))
         return false;
-    if ((base == n && n->kind != EA_N_VAR && n->kind != EA_N_LOCAL) || (base->kind == EA_N_OP && base->op == EA_OP_COND))
+    if ((base == n && n->kind != EA_N_VAR && n->kind != EA_N_LOCAL) ||
+        (base->kind == EA_N_OP && base->op == EA_OP_COND))
         return true;
     return emit(c, n, EA_I_CHARGE, 0, 0, -1, 0);
 }
@@ -381,9 +402,11 @@ static bool gen_cond(struct code *c, const struct ea_cel_node *n)
 static bool gen_operator(struct code *c, const struct ea_cel_node *n)
 {
     static const uint8_t ops[] = {
-        [EA_OP_NOT] = EA_I_NOT, [EA_OP_NEG] = EA_I_NEG, [EA_OP_ADD] = EA_I_ADD, [EA_OP_SUB] = EA_I_SUB, [EA_OP_MUL] = EA_I_MUL,
-        [EA_OP_DIV] = EA_I_DIV, [EA_OP_MOD] = EA_I_MOD, [EA_OP_EQ] = EA_I_EQ,   [EA_OP_NE] = EA_I_NE,   [EA_OP_LT] = EA_I_LT,
-        [EA_OP_LE] = EA_I_LE,   [EA_OP_GT] = EA_I_GT,   [EA_OP_GE] = EA_I_GE,   [EA_OP_IN] = EA_I_IN,
+        [EA_OP_NOT] = EA_I_NOT, [EA_OP_NEG] = EA_I_NEG, [EA_OP_ADD] = EA_I_ADD,
+        [EA_OP_SUB] = EA_I_SUB, [EA_OP_MUL] = EA_I_MUL, [EA_OP_DIV] = EA_I_DIV,
+        [EA_OP_MOD] = EA_I_MOD, [EA_OP_EQ] = EA_I_EQ,   [EA_OP_NE] = EA_I_NE,
+        [EA_OP_LT] = EA_I_LT,   [EA_OP_LE] = EA_I_LE,   [EA_OP_GT] = EA_I_GT,
+        [EA_OP_GE] = EA_I_GE,   [EA_OP_IN] = EA_I_IN,
     };
     unsigned a = 0;
     uint32_t i;
@@ -393,7 +416,8 @@ static bool gen_operator(struct code *c, const struct ea_cel_node *n)
     if (n->op == EA_OP_COND)
         return gen_cond(c, n);
     if (n->op == EA_OP_IN && c->u->k8s && n->args[1]->kind == EA_N_LIST && n->args[1]->n == 0)
-        return emit_const(c, n, ea_val_bool(false)); /* cel-go does not even look at what is sought */
+        return emit_const(c, n,
+                          ea_val_bool(false)); /* cel-go does not even look at what is sought */
     if (n->op == EA_OP_IN)
         a = is_constant_set(n->args[1]) ? 2 : n->args[1]->type->kind == EA_T_LIST ? 1 : 0;
     else if (n->n == 2)
@@ -415,11 +439,13 @@ static bool fuse_or_value(struct code *c, const struct ea_cel_node *n)
     const struct ea_cel_node *t = n->target, *d = n->args[0];
     int32_t key, dflt;
 
-    if (t->kind != EA_N_SELECT || !(t->flags & EA_NF_OPTIONAL) || d->kind != EA_N_LIT || !gen_base(c, t->target))
+    if (t->kind != EA_N_SELECT || !(t->flags & EA_NF_OPTIONAL) || d->kind != EA_N_LIT ||
+        !gen_base(c, t->target))
         return false;
     key = constant(c, ea_val_str(t->name));
     dflt = constant(c, d->lit);
-    return key >= 0 && dflt >= 0 && key <= UINT16_MAX && emit(c, t, EA_I_SELECT_OR, 0, (unsigned)key, dflt, 0);
+    return key >= 0 && dflt >= 0 && key <= UINT16_MAX &&
+           emit(c, t, EA_I_SELECT_OR, 0, (unsigned)key, dflt, 0);
 }
 
 static bool gen_or(struct code *c, const struct ea_cel_node *n)
@@ -432,7 +458,8 @@ static bool gen_or(struct code *c, const struct ea_cel_node *n)
     if (c->u->failed || !gen(c, n->target))
         return false;
     jump = c->n;
-    if (!emit(c, n, value ? EA_I_OR_VALUE : EA_I_OR_OPT, 0, 0, 0, value ? 0 : -1) || !gen(c, n->args[0]))
+    if (!emit(c, n, value ? EA_I_OR_VALUE : EA_I_OR_OPT, 0, 0, 0, value ? 0 : -1) ||
+        !gen(c, n->args[0]))
         return false;
     if (!emit(c, n, value ? EA_I_OR_END : EA_I_IS_OPT, 0, 0, 0, value ? -1 : 0))
         return false;
@@ -441,7 +468,8 @@ static bool gen_or(struct code *c, const struct ea_cel_node *n)
 }
 
 /* matches() with a literal: the pattern is compiled once, here. */
-static bool gen_matches(struct code *c, const struct ea_cel_node *n, const struct ea_cel_node *text, const struct ea_cel_node *pattern)
+static bool gen_matches(struct code *c, const struct ea_cel_node *n, const struct ea_cel_node *text,
+                        const struct ea_cel_node *pattern)
 {
     const struct ea_cel_regex *re;
     const char *why = NULL;
@@ -449,18 +477,21 @@ static bool gen_matches(struct code *c, const struct ea_cel_node *n, const struc
     int rc = ea_cel_regex_compile(c->u->a, ea_val_text(&pattern->lit), &re, &why);
 
     if (rc == -EINVAL && c->u->k8s) {
-        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, pattern->pos, "invalid matches argument: error parsing regexp: %s", why);
+        ea_cel_fail(c->u, EA_CEL_E_CHECK, -EINVAL, pattern->pos,
+                    "invalid matches argument: error parsing regexp: %s", why);
         return false;
     }
     if (rc) {
         /* an error at run time, where it may be absorbed */
-        struct ea_str s = ea_arena_printf(c->u->a, "error parsing regexp: %s", why ? why : "too large");
+        struct ea_str s =
+            ea_arena_printf(c->u->a, "error parsing regexp: %s", why ? why : "too large");
 
         k = s.p ? constant(c, ea_val_str(s)) : -1;
         return k >= 0 && gen(c, text) && emit(c, n, EA_I_FAIL, 0, 0, k, 0);
     }
     k = constant(c, pattern->lit);
-    if (k < 0 || k > UINT16_MAX || !room(c, &c->regexes, c->n_regexes, &c->regexes_size, sizeof *c->regexes))
+    if (k < 0 || k > UINT16_MAX ||
+        !room(c, &c->regexes, c->n_regexes, &c->regexes_size, sizeof *c->regexes))
         return false;
     c->regexes[c->n_regexes++] = re;
     return gen(c, text) && emit(c, n, EA_I_MATCHES, 0, (unsigned)k, (int32_t)c->n_regexes - 1, 0);
@@ -478,7 +509,8 @@ static bool gen_call(struct code *c, const struct ea_cel_node *n)
         return emit_const(c, n, v);
     if (c->u->failed)
         return false;
-    if (ea_str_is(n->fn->name, "matches") && args == 2 && last->kind == EA_N_LIT && last->lit.type == EA_V_STRING)
+    if (ea_str_is(n->fn->name, "matches") && args == 2 && last->kind == EA_N_LIT &&
+        last->lit.type == EA_V_STRING)
         return gen_matches(c, n, n->target ? n->target : n->args[0], last);
     c->in_calls++;
     if (n->target && !gen(c, n->target))
@@ -491,7 +523,8 @@ static bool gen_call(struct code *c, const struct ea_cel_node *n)
     if (!room(c, &c->fns, c->n_fns, &c->fns_size, sizeof *c->fns))
         return false;
     c->fns[c->n_fns++] = n->fn;
-    return emit(c, n, EA_I_CALL, args, n->flags & EA_NF_SEVERAL ? 1 : 0, (int32_t)c->n_fns - 1, 1 - (int)args);
+    return emit(c, n, EA_I_CALL, args, n->flags & EA_NF_SEVERAL ? 1 : 0, (int32_t)c->n_fns - 1,
+                1 - (int)args);
 }
 
 /* ---- comprehensions ---- */
@@ -503,8 +536,9 @@ static bool gen_opt_map(struct code *c, const struct ea_cel_node *n)
     if (!emit(c, n, EA_I_MARK, 0, n->local, 0, 0) || !gen(c, n->target))
         return false;
     jump = c->n;
-    if (!emit(c, n, EA_I_OPT_BIND, 0, n->local + 3u, 0, -1) || !emit(c, n, EA_I_CHARGE_SINCE, 0, n->local, 0, 0) ||
-        !gen(c, n->args[0]) || !emit(c, n, n->op == EA_MACRO_OPT_MAP ? EA_I_OPT_OF : EA_I_IS_OPT, 0, 0, 0, 0))
+    if (!emit(c, n, EA_I_OPT_BIND, 0, n->local + 3u, 0, -1) ||
+        !emit(c, n, EA_I_CHARGE_SINCE, 0, n->local, 0, 0) || !gen(c, n->args[0]) ||
+        !emit(c, n, n->op == EA_MACRO_OPT_MAP ? EA_I_OPT_OF : EA_I_IS_OPT, 0, 0, 0, 0))
         return false;
     patch(c, jump);
     return true;
@@ -522,7 +556,8 @@ static bool gen_body(struct code *c, const struct ea_cel_node *n, int32_t head)
     case EA_MACRO_ONE:
         return gen(c, last) && emit(c, n, EA_I_ONE, 0, n->local, head, -1);
     case EA_MACRO_FILTER:
-        return gen(c, last) && emit(c, n, EA_I_KEEP, 0, n->local, head, -1) && emit(c, n, EA_I_COLLECT_VAR, 0, n->local, head, 0);
+        return gen(c, last) && emit(c, n, EA_I_KEEP, 0, n->local, head, -1) &&
+               emit(c, n, EA_I_COLLECT_VAR, 0, n->local, head, 0);
     default:
         if (n->n == 2 && !(gen(c, n->args[0]) && emit(c, n, EA_I_KEEP, 0, n->local, head, -1)))
             return false;
@@ -543,7 +578,8 @@ static bool gen_comp(struct code *c, const struct ea_cel_node *n)
 
     if (n->op >= EA_MACRO_OPT_MAP)
         return gen_opt_map(c, n);
-    if (!gen(c, n->target) || !emit(c, n, EA_I_ITER, n->op | (n->flags & EA_NF_TWO ? 0x80u : 0), n->local, 0, -1))
+    if (!gen(c, n->target) ||
+        !emit(c, n, EA_I_ITER, n->op | (n->flags & EA_NF_TWO ? 0x80u : 0), n->local, 0, -1))
         return false;
     head = c->n;
     c->loop = n->local;
@@ -552,7 +588,8 @@ static bool gen_comp(struct code *c, const struct ea_cel_node *n)
     c->loop = outer;
     patch(c, head);
     return emit(c, n, EA_I_RESULT, n->op, n->local, outer, 1) &&
-           (n->op != EA_MACRO_SORT_BY || emit(c, n, EA_I_SORT_BY, n->args[0]->type->kind == EA_T_DYN, n->local, 0, 0));
+           (n->op != EA_MACRO_SORT_BY ||
+            emit(c, n, EA_I_SORT_BY, n->args[0]->type->kind == EA_T_DYN, n->local, 0, 0));
 }
 
 static bool gen_fail(struct code *c, const struct ea_cel_node *n)
@@ -590,7 +627,8 @@ static bool gen(struct code *c, const struct ea_cel_node *n)
     }
 }
 
-/* A jump that lands on the same kind of test with the same value goes on to where that one jumps. */
+/* A jump that lands on the same kind of test with the same value goes on to where that one jumps.
+ */
 static void thread_jumps(struct code *c)
 {
     uint32_t i;
@@ -598,7 +636,8 @@ static void thread_jumps(struct code *c)
     for (i = c->n; i-- > 0;) {
         struct ea_cel_ins *in = &c->ins[i];
 
-        if ((in->op == EA_I_AND_LEFT || in->op == EA_I_OR_LEFT) && (uint32_t)in->c < c->n && c->ins[in->c].op == in->op)
+        if ((in->op == EA_I_AND_LEFT || in->op == EA_I_OR_LEFT) && (uint32_t)in->c < c->n &&
+            c->ins[in->c].op == in->op)
             in->c = c->ins[in->c].c;
     }
 }
@@ -608,7 +647,8 @@ int ea_cel_compile_ast(struct ea_cel_unit *u, struct ea_cel_node *root, struct e
     struct code c = {.u = u, .n_locals = u->n_locals, .loop = -1};
 
     if (!gen(&c, root) || !emit(&c, root, EA_I_RET, 0, 0, 0, -1))
-        return u->failed ? u->failed : ea_cel_fail(u, EA_CEL_E_PARSE, -E2BIG, 0, "program too large");
+        return u->failed ? u->failed
+                         : ea_cel_fail(u, EA_CEL_E_PARSE, -E2BIG, 0, "program too large");
     if (c.n_locals > UINT16_MAX)
         return ea_cel_fail(u, EA_CEL_E_PARSE, -E2BIG, 0, "program too large");
     thread_jumps(&c);

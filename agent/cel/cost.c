@@ -1,4 +1,5 @@
-/* Charges of calls, as cel-go (interpreter/runtimecost.go) and the API server (pkg/cel/library/cost.go) count them. */
+/* Charges of calls, as cel-go (interpreter/runtimecost.go) and the API server
+ * (pkg/cel/library/cost.go) count them. */
 #include "cel/lib.h"
 #include "cel/vm.h"
 
@@ -15,7 +16,8 @@ uint64_t ea_cel_cost_self_compare(const struct ea_val *list)
 {
     uint64_t n = ea_cel_size(list);
     bool texts = list->type == EA_V_LIST && n > 0 &&
-                 (ea_val_force(&list->items[0])->type == EA_V_STRING || ea_val_force(&list->items[0])->type == EA_V_BYTES);
+                 (ea_val_force(&list->items[0])->type == EA_V_STRING ||
+                  ea_val_force(&list->items[0])->type == EA_V_BYTES);
 
     return NEW_LIST + 2 * n * n + (texts ? n * n / 10 : 0);
 }
@@ -63,7 +65,8 @@ static uint64_t traverse(const struct ea_val *v, unsigned depth)
         return cost;
     case EA_V_MAP:
         for (i = 0; i < v->n && depth < 64; i++)
-            cost += traverse(&v->members[i].key, depth + 1) + traverse(&v->members[i].val, depth + 1);
+            cost +=
+                traverse(&v->members[i].key, depth + 1) + traverse(&v->members[i].val, depth + 1);
         return cost;
     default:
         return 1;
@@ -85,7 +88,8 @@ static uint64_t contains_range(const struct ea_val *args, bool cidr)
     return cost + (args[1].type == EA_V_STRING ? tenth(ea_cel_size(&args[1])) : 0);
 }
 
-uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args, unsigned n, const struct ea_val *ret)
+uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args, unsigned n,
+                          const struct ea_val *ret)
 {
     if (n == 0)
         return 1;
@@ -115,13 +119,19 @@ uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args,
     case EA_COST_LIST:
         return NEW_LIST + (ret->type == EA_V_LIST ? ret->n : 1);
     case EA_COST_FLATTEN:
-        return NEW_LIST + ea_cel_size(&args[0]) * (n > 1 && args[1].type == EA_V_INT && args[1].i > 0 ? EA_MIN((uint64_t)args[1].i, 1000u) : 1);
+        return NEW_LIST +
+               ea_cel_size(&args[0]) * (n > 1 && args[1].type == EA_V_INT && args[1].i > 0
+                                            ? EA_MIN((uint64_t)args[1].i, 1000u)
+                                            : 1);
     case EA_COST_COMPARE:
         return ea_cel_cost_self_compare(&args[0]);
     case EA_COST_VALIDATE:
         return n > 1 ? tenth(1 + ea_cel_size(&args[1])) * ea_cel_format_weight(&args[0]) : 1;
     case EA_COST_CONVERT:
-        return (args[0].type == EA_V_BYTES || args[0].type == EA_V_STRING) && ret->type != args[0].type ? tenth(ea_cel_size(&args[0])) : 1;
+        return (args[0].type == EA_V_BYTES || args[0].type == EA_V_STRING) &&
+                       ret->type != args[0].type
+                   ? tenth(ea_cel_size(&args[0]))
+                   : 1;
     default:
         return 1;
     }

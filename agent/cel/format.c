@@ -1,5 +1,6 @@
-/* format(): cel-spec's rules, and in the Kubernetes flavour those of cel-go's strings version 2, which prints numbers as English text
- * does ("1,234.500", "1.05 × 10⁰³") and quotes what lies inside lists and maps. */
+/* format(): cel-spec's rules, and in the Kubernetes flavour those of cel-go's strings version 2,
+ * which prints numbers as English text does ("1,234.500", "1.05 × 10⁰³") and quotes what lies
+ * inside lists and maps. */
 #include <math.h>
 #include <stdio.h>
 
@@ -18,7 +19,8 @@ static int text_of(struct fmt *f, const struct ea_val *v, unsigned depth);
 
 static int wrong(struct fmt *f, const char *what, const struct ea_val *v)
 {
-    return ea_cel_raise(f->cx, "error during formatting: %s, was given %s", what, ea_cel_value_type(v));
+    return ea_cel_raise(f->cx, "error during formatting: %s, was given %s", what,
+                        ea_cel_value_type(v));
 }
 
 static bool add_special(struct fmt *f, double d)
@@ -62,7 +64,8 @@ static int add_fixed(struct fmt *f, double d, int precision)
 
 static int add_scientific(struct fmt *f, double d, int precision)
 {
-    static const char *const up[] = {"\u2070", "\u00b9", "\u00b2", "\u00b3", "\u2074", "\u2075", "\u2076", "\u2077", "\u2078", "\u2079"};
+    static const char *const up[] = {"\u2070", "\u00b9", "\u00b2", "\u00b3", "\u2074",
+                                     "\u2075", "\u2076", "\u2077", "\u2078", "\u2079"};
     size_t from = f->b.n, cells;
     char s[256], pad[MAX_PRECISION + 1], *e;
 
@@ -72,10 +75,14 @@ static int add_scientific(struct fmt *f, double d, int precision)
         snprintf(s, sizeof s, "%.*e", precision, d);
         return ea_buf_addz(&f->b, s);
     }
-    /* cel-go prints with "%<precision>e": six digits always, and the precision is the least width */
+    /* cel-go prints with "%<precision>e": six digits always, and the precision is the least width
+     */
     snprintf(s, sizeof s, "%e", d);
     e = strchr(s, 'e');
-    cells = isnan(d) ? 3 : isinf(d) ? 1 + (d < 0) : e ? (size_t)(e - s) + 3 + strspn(e + 1, "-0123456789+") - (e[1] == '+') : 0;
+    cells = isnan(d)   ? 3
+            : isinf(d) ? 1 + (d < 0)
+            : e        ? (size_t)(e - s) + 3 + strspn(e + 1, "-0123456789+") - (e[1] == '+')
+                       : 0;
     memset(pad, ' ', sizeof pad);
     if (cells < (size_t)precision)
         ea_buf_add(&f->b, pad, (size_t)precision - cells);
@@ -102,7 +109,10 @@ static int add_float(struct fmt *f, const struct ea_val *v, char clause, int pre
     else if (!f->cx->k8s && v->type == EA_V_UINT)
         d = (double)v->u;
     else if (v->type != EA_V_DOUBLE)
-        return wrong(f, clause == 'f' ? "fixed-point clause can only be used on doubles" : "scientific clause can only be used on doubles", v);
+        return wrong(f,
+                     clause == 'f' ? "fixed-point clause can only be used on doubles"
+                                   : "scientific clause can only be used on doubles",
+                     v);
     return clause == 'f' ? add_fixed(f, d, precision) : add_scientific(f, d, precision);
 }
 
@@ -282,7 +292,10 @@ static int text_of(struct fmt *f, const struct ea_val *v, unsigned depth)
         break;
     case EA_V_OPTIONAL:
     case EA_V_OPAQUE:
-        return wrong(f, "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps", v);
+        return wrong(f,
+                     "string clause can only be used on strings, bools, bytes, ints, doubles, "
+                     "maps, lists, types, durations, and timestamps",
+                     v);
     default:
         break;
     }
@@ -328,7 +341,8 @@ static int read_precision(struct fmt *f, const char **pp, const char *end, int *
     for (p++; p < end && *p >= '0' && *p <= '9' && v <= MAX_PRECISION; p++)
         v = v * 10 + (*p - '0');
     if (p == *pp + 1 || v > MAX_PRECISION)
-        return ea_cel_raise(f->cx, "could not parse formatting clause: error while parsing precision");
+        return ea_cel_raise(f->cx,
+                            "could not parse formatting clause: error while parsing precision");
     *pp = p;
     *ret = v;
     return 0;
@@ -353,10 +367,12 @@ static int run(struct fmt *f, struct ea_str pattern, const struct ea_val *list)
         if (rc)
             return rc;
         if (p == end)
-            return ea_cel_raise(f->cx, "could not parse formatting clause: unexpected end of string");
+            return ea_cel_raise(f->cx,
+                                "could not parse formatting clause: unexpected end of string");
         if (!memchr("sdfebxXo", *p, 8))
-            return ea_cel_raise(f->cx, "could not parse formatting clause: unrecognized formatting clause \"%c\"",
-                                (unsigned char)*p < 0x80 ? *p : '?');
+            return ea_cel_raise(
+                f->cx, "could not parse formatting clause: unrecognized formatting clause \"%c\"",
+                (unsigned char)*p < 0x80 ? *p : '?');
         if (used >= list->n)
             return ea_cel_raise(f->cx, "index %u out of range", used);
         rc = clause(f, *p++, precision, ea_val_force(&list->items[used++]));
@@ -364,7 +380,8 @@ static int run(struct fmt *f, struct ea_str pattern, const struct ea_val *list)
     return rc;
 }
 
-int ea_cel_string_format(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+int ea_cel_string_format(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                         struct ea_val *ret)
 {
     struct fmt f = {.cx = cx};
     struct ea_str s;
@@ -390,19 +407,23 @@ int ea_cel_string_format(struct ea_cel_ctx *cx, const struct ea_val *args, unsig
 
 /* ---- a literal pattern with a literal list, at compile time ---- */
 
-static bool refuse(struct ea_cel_unit *u, uint32_t pos, const char *what, const struct ea_cel_type *t)
+static bool refuse(struct ea_cel_unit *u, uint32_t pos, const char *what,
+                   const struct ea_cel_type *t)
 {
-    ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, pos, "error during formatting: %s, was given %s", what, ea_cel_type_text(u->a, t));
+    ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, pos, "error during formatting: %s, was given %s", what,
+                ea_cel_type_text(u->a, t));
     return false;
 }
 
-static bool takes(struct ea_cel_unit *u, const struct ea_cel_node *arg, const char *kinds, const char *what)
+static bool takes(struct ea_cel_unit *u, const struct ea_cel_node *arg, const char *kinds,
+                  const char *what)
 {
-    static const char letter[] = {[EA_T_BOOL] = 'b',   [EA_T_INT] = 'i',    [EA_T_UINT] = 'u',  [EA_T_DOUBLE] = 'd',
-                                  [EA_T_STRING] = 's', [EA_T_BYTES] = 'y'};
+    static const char letter[] = {[EA_T_BOOL] = 'b',   [EA_T_INT] = 'i',    [EA_T_UINT] = 'u',
+                                  [EA_T_DOUBLE] = 'd', [EA_T_STRING] = 's', [EA_T_BYTES] = 'y'};
     enum ea_cel_tkind k = arg->type->kind;
 
-    if (k == EA_T_DYN || k == EA_T_ANY_ELEM || ((size_t)k < sizeof letter && letter[k] && strchr(kinds, letter[k])))
+    if (k == EA_T_DYN || k == EA_T_ANY_ELEM ||
+        ((size_t)k < sizeof letter && letter[k] && strchr(kinds, letter[k])))
         return true;
     return refuse(u, arg->pos, what, arg->type);
 }
@@ -415,7 +436,8 @@ static bool takes_text(struct ea_cel_unit *u, const struct ea_cel_node *arg)
 
     if (k == EA_T_OPTIONAL || k == EA_T_OPAQUE || k == EA_T_OBJECT)
         return refuse(u, arg->pos,
-                      "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
+                      "string clause can only be used on strings, bools, bytes, ints, doubles, "
+                      "maps, lists, types, durations, and timestamps",
                       arg->type);
     for (i = 0; (arg->kind == EA_N_LIST || arg->kind == EA_N_MAP) && i < arg->n; i++) {
         if (!takes_text(u, arg->args[i]))
@@ -424,7 +446,8 @@ static bool takes_text(struct ea_cel_unit *u, const struct ea_cel_node *arg)
     return true;
 }
 
-static bool clause_takes(struct ea_cel_unit *u, const struct ea_cel_node *call, char c, const struct ea_cel_node *arg)
+static bool clause_takes(struct ea_cel_unit *u, const struct ea_cel_node *call, char c,
+                         const struct ea_cel_node *arg)
 {
     switch (c) {
     case 's':
@@ -441,9 +464,11 @@ static bool clause_takes(struct ea_cel_unit *u, const struct ea_cel_node *call, 
         return takes(u, arg, "iu", "octal clause can only be used on integers");
     case 'x':
     case 'X':
-        return takes(u, arg, "iusy", "only integers, byte buffers, and strings can be formatted as hex");
+        return takes(u, arg, "iusy",
+                     "only integers, byte buffers, and strings can be formatted as hex");
     default:
-        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "could not parse formatting clause: unrecognized formatting clause \"%c\"",
+        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos,
+                    "could not parse formatting clause: unrecognized formatting clause \"%c\"",
                     (unsigned char)c < 0x80 ? c : '?');
         return false;
     }
@@ -455,8 +480,8 @@ bool ea_cel_check_format(struct ea_cel_unit *u, const struct ea_cel_node *call)
     const char *p, *end;
     uint32_t used = 0;
 
-    if (list == NULL || call->target == NULL || call->target->kind != EA_N_LIT || call->target->lit.type != EA_V_STRING ||
-        list->kind != EA_N_LIST)
+    if (list == NULL || call->target == NULL || call->target->kind != EA_N_LIT ||
+        call->target->lit.type != EA_V_STRING || list->kind != EA_N_LIST)
         return true;
     p = call->target->lit.s;
     end = p + call->target->lit.n;
@@ -483,6 +508,8 @@ bool ea_cel_check_format(struct ea_cel_unit *u, const struct ea_cel_node *call)
             return false;
     }
     if (used < list->n)
-        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "too many arguments supplied to string.format (expected %u, got %u)", used, list->n);
+        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos,
+                    "too many arguments supplied to string.format (expected %u, got %u)", used,
+                    list->n);
     return !u->failed;
 }

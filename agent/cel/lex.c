@@ -156,7 +156,8 @@ static uint32_t string_prefix(const struct ea_cel_lexer *l, bool *raw, bool *byt
 static enum ea_cel_tok quoted_token(struct ea_cel_lexer *l)
 {
     l->at++;
-    while (is_letter(peek(l, 0)) || is_digit(peek(l, 0)) || memchr("-./ ", peek(l, 0) ? peek(l, 0) : '`', 4))
+    while (is_letter(peek(l, 0)) || is_digit(peek(l, 0)) ||
+           memchr("-./ ", peek(l, 0) ? peek(l, 0) : '`', 4))
         l->at++;
     if (peek(l, 0) != '`' || l->at == l->pos + 1)
         return bad(l, l->pos, "bad escaped identifier");
@@ -170,11 +171,12 @@ static enum ea_cel_tok punctuation(struct ea_cel_lexer *l)
         char text[3];
         uint8_t tok;
     } table[] = {
-        {"==", EA_TK_EQ},    {"!=", EA_TK_NE},     {"<=", EA_TK_LE},     {">=", EA_TK_GE},     {"&&", EA_TK_AND},
-        {"||", EA_TK_OR},    {"(", EA_TK_LPAREN},  {")", EA_TK_RPAREN},  {"[", EA_TK_LBRACK},  {"]", EA_TK_RBRACK},
-        {"{", EA_TK_LBRACE}, {"}", EA_TK_RBRACE},  {".", EA_TK_DOT},     {",", EA_TK_COMMA},   {"?", EA_TK_QUESTION},
-        {":", EA_TK_COLON},  {"!", EA_TK_NOT},     {"-", EA_TK_MINUS},   {"+", EA_TK_PLUS},    {"*", EA_TK_STAR},
-        {"/", EA_TK_SLASH},  {"%", EA_TK_PERCENT}, {"<", EA_TK_LT},      {">", EA_TK_GT},
+        {"==", EA_TK_EQ},    {"!=", EA_TK_NE},     {"<=", EA_TK_LE},      {">=", EA_TK_GE},
+        {"&&", EA_TK_AND},   {"||", EA_TK_OR},     {"(", EA_TK_LPAREN},   {")", EA_TK_RPAREN},
+        {"[", EA_TK_LBRACK}, {"]", EA_TK_RBRACK},  {"{", EA_TK_LBRACE},   {"}", EA_TK_RBRACE},
+        {".", EA_TK_DOT},    {",", EA_TK_COMMA},   {"?", EA_TK_QUESTION}, {":", EA_TK_COLON},
+        {"!", EA_TK_NOT},    {"-", EA_TK_MINUS},   {"+", EA_TK_PLUS},     {"*", EA_TK_STAR},
+        {"/", EA_TK_SLASH},  {"%", EA_TK_PERCENT}, {"<", EA_TK_LT},       {">", EA_TK_GT},
     };
     size_t i;
 
@@ -331,7 +333,8 @@ int ea_cel_lex_string(struct ea_cel_lexer *l, struct ea_val *ret)
         p += 1;
         end -= 1;
     }
-    *ret = (struct ea_val){.type = bytes ? EA_V_BYTES : EA_V_STRING, .s = p, .n = (uint32_t)(end - p)};
+    *ret =
+        (struct ea_val){.type = bytes ? EA_V_BYTES : EA_V_STRING, .s = p, .n = (uint32_t)(end - p)};
     if (raw || memchr(p, '\\', (size_t)(end - p)) == NULL)
         return 0;
     /* an escape is never shorter than what it stands for */
@@ -377,7 +380,8 @@ int ea_cel_lex_number(struct ea_cel_lexer *l, bool negative, struct ea_val *ret)
         i += 2;
     }
     for (; i < end; i++) {
-        if (__builtin_mul_overflow(v, (uint64_t)base, &v) || __builtin_add_overflow(v, (uint64_t)hex_of(l->s[i]), &v))
+        if (__builtin_mul_overflow(v, (uint64_t)base, &v) ||
+            __builtin_add_overflow(v, (uint64_t)hex_of(l->s[i]), &v))
             goto range;
     }
     if (l->tok == EA_TK_UINT) {
@@ -389,5 +393,6 @@ int ea_cel_lex_number(struct ea_cel_lexer *l, bool negative, struct ea_val *ret)
     *ret = ea_val_int(negative ? (int64_t)(0 - v) : (int64_t)v);
     return 0;
 range:
-    return ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "invalid %s literal", l->tok == EA_TK_UINT ? "uint" : "int");
+    return ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "invalid %s literal",
+                       l->tok == EA_TK_UINT ? "uint" : "int");
 }

@@ -1,9 +1,10 @@
 /* The list of libraries, look-up by name, and the names of types. */
 #include "cel/lib.h"
 
-const struct ea_cel_fn *const ea_cel_libs[] = {ea_cel_lib_std, ea_cel_lib_time, ea_cel_lib_strings, ea_cel_lib_lists, ea_cel_lib_sets,
-                                              ea_cel_lib_regex, ea_cel_lib_net, ea_cel_lib_url, ea_cel_lib_quantity,
-                                              ea_cel_lib_semver, ea_cel_lib_format, NULL};
+const struct ea_cel_fn *const ea_cel_libs[] = {
+    ea_cel_lib_std,      ea_cel_lib_time,   ea_cel_lib_strings, ea_cel_lib_lists,
+    ea_cel_lib_sets,     ea_cel_lib_regex,  ea_cel_lib_net,     ea_cel_lib_url,
+    ea_cel_lib_quantity, ea_cel_lib_semver, ea_cel_lib_format,  NULL};
 
 const struct ea_cel_fn *ea_cel_fn_find(struct ea_str name, bool k8s, unsigned minor)
 {
@@ -11,7 +12,8 @@ const struct ea_cel_fn *ea_cel_fn_find(struct ea_str name, bool k8s, unsigned mi
 
     for (lib = ea_cel_libs; *lib; lib++) {
         for (f = *lib; f->sig; f++) {
-            if (f->name.n == name.n && f->name.p[0] == name.p[0] && memcmp(f->name.p, name.p, name.n) == 0)
+            if (f->name.n == name.n && f->name.p[0] == name.p[0] &&
+                memcmp(f->name.p, name.p, name.n) == 0)
                 return k8s && f->since > minor ? NULL : f;
         }
     }
@@ -24,10 +26,25 @@ bool ea_cel_type_value(struct ea_str name, bool k8s, unsigned minor, struct ea_v
         const char *name;
         unsigned since;
     } types[] = {
-        {"bool", 0},   {"int", 0},    {"uint", 0},          {"double", 0},           {"string", 0},
-        {"bytes", 0},  {"list", 0},   {"map", 0},           {"null_type", 0},        {"type", 0},
-        {"google.protobuf.Timestamp", 0}, {"google.protobuf.Duration", 0}, {"optional_type", 28}, {"net.IP", 30}, {"net.CIDR", 30},
-        {"kubernetes.Quantity", 28}, {"kubernetes.URL", 0}, {"kubernetes.Semver", 33}, {"kubernetes.NamedFormat", 31},
+        {"bool", 0},
+        {"int", 0},
+        {"uint", 0},
+        {"double", 0},
+        {"string", 0},
+        {"bytes", 0},
+        {"list", 0},
+        {"map", 0},
+        {"null_type", 0},
+        {"type", 0},
+        {"google.protobuf.Timestamp", 0},
+        {"google.protobuf.Duration", 0},
+        {"optional_type", 28},
+        {"net.IP", 30},
+        {"net.CIDR", 30},
+        {"kubernetes.Quantity", 28},
+        {"kubernetes.URL", 0},
+        {"kubernetes.Semver", 33},
+        {"kubernetes.NamedFormat", 31},
     };
     size_t i;
 
@@ -44,9 +61,12 @@ bool ea_cel_type_value(struct ea_str name, bool k8s, unsigned minor, struct ea_v
 
 const char *ea_cel_opaque_name(enum ea_cel_opaque kind)
 {
-    static const char *const names[] = {[EA_OPAQUE_NONE] = "opaque",        [EA_OPAQUE_QUANTITY] = "kubernetes.Quantity",
-                                        [EA_OPAQUE_IP] = "net.IP",          [EA_OPAQUE_CIDR] = "net.CIDR",
-                                        [EA_OPAQUE_URL] = "kubernetes.URL", [EA_OPAQUE_SEMVER] = "kubernetes.Semver",
+    static const char *const names[] = {[EA_OPAQUE_NONE] = "opaque",
+                                        [EA_OPAQUE_QUANTITY] = "kubernetes.Quantity",
+                                        [EA_OPAQUE_IP] = "net.IP",
+                                        [EA_OPAQUE_CIDR] = "net.CIDR",
+                                        [EA_OPAQUE_URL] = "kubernetes.URL",
+                                        [EA_OPAQUE_SEMVER] = "kubernetes.Semver",
                                         [EA_OPAQUE_FORMAT] = "kubernetes.NamedFormat"};
 
     return names[kind];
@@ -105,11 +125,15 @@ struct ea_str ea_cel_to_text(struct ea_arena *a, const struct ea_val *v)
     return s;
 }
 
-int ea_cel_opaque_parse(struct ea_cel_ctx *cx, struct ea_str type, struct ea_str text, struct ea_val *ret)
+int ea_cel_opaque_parse(struct ea_cel_ctx *cx, struct ea_str type, struct ea_str text,
+                        struct ea_val *ret)
 {
     static const struct {
         const char *type, *function;
-    } makers[] = {{"kubernetes.Quantity", "quantity"}, {"net.IP", "ip"}, {"net.CIDR", "cidr"}, {"kubernetes.URL", "url"},
+    } makers[] = {{"kubernetes.Quantity", "quantity"},
+                  {"net.IP", "ip"},
+                  {"net.CIDR", "cidr"},
+                  {"kubernetes.URL", "url"},
                   {"kubernetes.Semver", "semver"}};
     struct ea_val arg = ea_val_str(text);
     const struct ea_cel_fn *fn;

@@ -1,4 +1,5 @@
-/* Named formats: apiserver pkg/cel/library/format.go over apimachinery's validation; the messages are those of the API server. */
+/* Named formats: apiserver pkg/cel/library/format.go over apimachinery's validation; the messages
+ * are those of the API server. */
 #include <stdio.h>
 
 #include "cel/lib.h"
@@ -90,25 +91,34 @@ static struct ea_str mask_dash(struct errors *e, struct ea_str s)
     return copy;
 }
 
-#define LABEL_1123                                                                                              \
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and " \
-    "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "          \
+#define LABEL_1123                                                                                 \
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and "   \
+    "must start and "                                                                              \
+    "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for "           \
+    "validation is "                                                                               \
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-#define SUBDOMAIN_1123                                                                                          \
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "  \
-    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "           \
+#define SUBDOMAIN_1123                                                                             \
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or "   \
+    "'.', and must "                                                                               \
+    "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation " \
+    "is "                                                                                          \
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-#define LABEL_1035                                                                                              \
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "     \
-    "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for "         \
+#define LABEL_1035                                                                                 \
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "   \
+    "alphabetic "                                                                                  \
+    "character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex "     \
+    "used for "                                                                                    \
     "validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
-#define QUALIFIED                                                                                               \
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "    \
-    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "                     \
+#define QUALIFIED                                                                                  \
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an "    \
+    "alphanumeric "                                                                                \
+    "character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "        \
     "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-#define LABEL_VALUE                                                                                             \
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "   \
-    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for " \
+#define LABEL_VALUE                                                                                \
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or "    \
+    "'.', and must "                                                                               \
+    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', "  \
+    "regex used for "                                                                              \
     "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 
 static void dns_label(struct errors *e, struct ea_str s)
@@ -173,7 +183,8 @@ static void qualified_name(struct errors *e, struct ea_str s)
     struct ea_str rest, prefix = ea_str_cut(s, '/', &rest), name = prefix;
 
     if (rest.p && memchr(rest.p, '/', rest.n)) {
-        add(e, "a valid label key ", QUALIFIED " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')");
+        add(e, "a valid label key ",
+            QUALIFIED " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')");
         return;
     }
     if (rest.p) {
@@ -207,8 +218,8 @@ static void uri(struct errors *e, struct ea_str s)
 
     if (f && f->call(e->cx, &arg, 1, &ok) == 0 && ok.b)
         return;
-    why = ea_arena_printf(e->cx->arena, "parse \"%.*s\": %s", (int)EA_MIN(s.n, (size_t)200), s.p ? s.p : "",
-                          s.n ? "invalid URI for request" : "empty url");
+    why = ea_arena_printf(e->cx->arena, "parse \"%.*s\": %s", (int)EA_MIN(s.n, (size_t)200),
+                          s.p ? s.p : "", s.n ? "invalid URI for request" : "empty url");
     if (why.p)
         e->v[e->n++] = ea_val_str(why);
 }
@@ -219,7 +230,9 @@ static void uuid(struct errors *e, struct ea_str s)
 
     /* the dashes are optional (strfmt's pattern) */
     for (i = 0; i < s.n; i++) {
-        bool dash = s.p[i] == '-' && (digits == 8 || digits == 12 || digits == 16 || digits == 20) && i > 0 && s.p[i - 1] != '-';
+        bool dash = s.p[i] == '-' &&
+                    (digits == 8 || digits == 12 || digits == 16 || digits == 20) && i > 0 &&
+                    s.p[i - 1] != '-';
         char c = (char)(s.p[i] | 0x20);
 
         if (!dash && !digit(s.p[i]) && !(c >= 'a' && c <= 'f'))
@@ -244,7 +257,8 @@ static void byte(struct errors *e, struct ea_str s)
 
 static void date(struct errors *e, struct ea_str s)
 {
-    struct ea_str full = s.n == 10 ? ea_arena_printf(e->cx->arena, "%.*sT00:00:00Z", EA_STRF(s)) : EA_STR_NULL;
+    struct ea_str full =
+        s.n == 10 ? ea_arena_printf(e->cx->arena, "%.*sT00:00:00Z", EA_STRF(s)) : EA_STR_NULL;
     struct ea_val t;
 
     if (full.p == NULL || ea_cel_timestamp_parse(full, &t) == -EINVAL)
@@ -277,7 +291,9 @@ static const struct format formats[] = {
 
 uint64_t ea_cel_format_weight(const struct ea_val *v)
 {
-    return v->type == EA_V_OPAQUE && v->n == EA_OPAQUE_FORMAT ? ((const struct format *)v->ptr)->weight : 1;
+    return v->type == EA_V_OPAQUE && v->n == EA_OPAQUE_FORMAT
+               ? ((const struct format *)v->ptr)->weight
+               : 1;
 }
 
 struct ea_str ea_cel_format_text(struct ea_arena *a, const struct ea_val *v)
@@ -285,11 +301,12 @@ struct ea_str ea_cel_format_text(struct ea_arena *a, const struct ea_val *v)
     return ea_arena_str(a, ea_str(((const struct format *)v->ptr)->text));
 }
 
-#define NAMED(function, index)                                                                                  \
-    static int function(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)       \
-    {                                                                                                           \
-        *ret = ea_cel_opaque(EA_OPAQUE_FORMAT, &formats[index]);                                                \
-        return 0;                                                                                               \
+#define NAMED(function, index)                                                                     \
+    static int function(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,              \
+                        struct ea_val *ret)                                                        \
+    {                                                                                              \
+        *ret = ea_cel_opaque(EA_OPAQUE_FORMAT, &formats[index]);                                   \
+        return 0;                                                                                  \
     }
 
 NAMED(named_0, 0)
@@ -326,7 +343,8 @@ static int named(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, s
     return 0;
 }
 
-static int validate(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int validate(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     struct errors e = {.cx = cx};
     struct ea_val *list;

@@ -1,7 +1,9 @@
-/* Lists: Kubernetes' own (pkg/cel/library/lists.go) and cel-go's extension, version 3; sets (ext/sets.go). */
+/* Lists: Kubernetes' own (pkg/cel/library/lists.go) and cel-go's extension, version 3; sets
+ * (ext/sets.go). */
 #include "cel/lib.h"
 
-static int is_sorted(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int is_sorted(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     uint32_t i;
     int c;
@@ -10,7 +12,8 @@ static int is_sorted(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned 
         return EA_CEL_NO_OVERLOAD;
     *ret = ea_val_bool(true);
     for (i = 1; i < args[0].n; i++) {
-        if (ea_cel_compare(ea_val_force(&args[0].items[i - 1]), ea_val_force(&args[0].items[i]), &c))
+        if (ea_cel_compare(ea_val_force(&args[0].items[i - 1]), ea_val_force(&args[0].items[i]),
+                           &c))
             return EA_CEL_NO_OVERLOAD;
         if (c > 0)
             *ret = ea_val_bool(false);
@@ -26,9 +29,13 @@ static int add(struct ea_cel_ctx *cx, struct ea_val *total, const struct ea_val 
         return EA_CEL_NO_OVERLOAD;
     switch (v->type) {
     case EA_V_INT:
-        return __builtin_add_overflow(total->i, v->i, &total->i) ? ea_cel_raise(cx, "integer overflow") : 0;
+        return __builtin_add_overflow(total->i, v->i, &total->i)
+                   ? ea_cel_raise(cx, "integer overflow")
+                   : 0;
     case EA_V_UINT:
-        return __builtin_add_overflow(total->u, v->u, &total->u) ? ea_cel_raise(cx, "unsigned integer overflow") : 0;
+        return __builtin_add_overflow(total->u, v->u, &total->u)
+                   ? ea_cel_raise(cx, "unsigned integer overflow")
+                   : 0;
     case EA_V_DOUBLE:
         total->d += v->d;
         return 0;
@@ -53,7 +60,10 @@ static int sum(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, str
 
         if (i == 0) {
             *ret = *v;
-            rc = v->type == EA_V_INT || v->type == EA_V_UINT || v->type == EA_V_DOUBLE || v->type == EA_V_DURATION ? 0 : EA_CEL_NO_OVERLOAD;
+            rc = v->type == EA_V_INT || v->type == EA_V_UINT || v->type == EA_V_DOUBLE ||
+                         v->type == EA_V_DURATION
+                     ? 0
+                     : EA_CEL_NO_OVERLOAD;
         } else {
             rc = add(cx, ret, v);
         }
@@ -101,11 +111,15 @@ static int slice(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, s
     if (args[0].type != EA_V_LIST || args[1].type != EA_V_INT || args[2].type != EA_V_INT)
         return EA_CEL_NO_OVERLOAD;
     if (from < 0 || to < 0)
-        return ea_cel_raise(cx, "cannot slice(%lld, %lld), negative indexes not supported", (long long)from, (long long)to);
+        return ea_cel_raise(cx, "cannot slice(%lld, %lld), negative indexes not supported",
+                            (long long)from, (long long)to);
     if (from > to)
-        return ea_cel_raise(cx, "cannot slice(%lld, %lld), start index must be less than or equal to end index", (long long)from, (long long)to);
+        return ea_cel_raise(
+            cx, "cannot slice(%lld, %lld), start index must be less than or equal to end index",
+            (long long)from, (long long)to);
     if (to > (int64_t)args[0].n)
-        return ea_cel_raise(cx, "cannot slice(%lld, %lld), list is length %u", (long long)from, (long long)to, args[0].n);
+        return ea_cel_raise(cx, "cannot slice(%lld, %lld), list is length %u", (long long)from,
+                            (long long)to, args[0].n);
     *ret = ea_val_list(args[0].items + from, (uint32_t)(to - from));
     return 0;
 }
@@ -168,7 +182,8 @@ static bool over(struct ea_cel_ctx *cx, uint64_t n)
     return n > cx->limit || *cx->cost + 2 * n * n > cx->limit;
 }
 
-static int distinct(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int distinct(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     struct grow g = {.cx = cx};
     uint32_t i;
@@ -204,16 +219,19 @@ static void merge_sort(const struct ea_val *keys, uint32_t *v, uint32_t *half, u
 
     for (width = 1; width < n; width *= 2) {
         for (from = 0; from < n; from += 2 * width) {
-            uint64_t mid = EA_MIN(from + width, (uint64_t)n), to = EA_MIN(from + 2 * width, (uint64_t)n), a = from, b = mid, i;
+            uint64_t mid = EA_MIN(from + width, (uint64_t)n),
+                     to = EA_MIN(from + 2 * width, (uint64_t)n), a = from, b = mid, i;
 
             for (i = from; i < to; i++)
-                half[i] = b >= to || (a < mid && by_order(&keys[v[a]], &keys[v[b]]) <= 0) ? v[a++] : v[b++];
+                half[i] = b >= to || (a < mid && by_order(&keys[v[a]], &keys[v[b]]) <= 0) ? v[a++]
+                                                                                          : v[b++];
         }
         memcpy(v, half, n * sizeof *v);
     }
 }
 
-int ea_cel_sort_by(struct ea_cel_ctx *cx, const struct ea_val *list, const struct ea_val *keys, struct ea_val *ret)
+int ea_cel_sort_by(struct ea_cel_ctx *cx, const struct ea_val *list, const struct ea_val *keys,
+                   struct ea_val *ret)
 {
     uint32_t *order, i, n = list->n;
     struct ea_val *v;
@@ -247,16 +265,20 @@ int ea_cel_sort_by(struct ea_cel_ctx *cx, const struct ea_val *list, const struc
 
 static int sort(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
 {
-    return args[0].type == EA_V_LIST ? ea_cel_sort_by(cx, &args[0], &args[0], ret) : EA_CEL_NO_OVERLOAD;
+    return args[0].type == EA_V_LIST ? ea_cel_sort_by(cx, &args[0], &args[0], ret)
+                                     : EA_CEL_NO_OVERLOAD;
 }
 
-static int includes(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int includes(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
-    *ret = ea_val_bool(args[0].type == EA_V_LIST ? ea_cel_list_has(&args[0], &args[1]) : ea_cel_equal(&args[0], &args[1]));
+    *ret = ea_val_bool(args[0].type == EA_V_LIST ? ea_cel_list_has(&args[0], &args[1])
+                                                 : ea_cel_equal(&args[0], &args[1]));
     return 0;
 }
 
-static int lists_range(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int lists_range(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     struct ea_val *v;
     int64_t i, count = args[0].i;
@@ -264,9 +286,11 @@ static int lists_range(struct ea_cel_ctx *cx, const struct ea_val *args, unsigne
     if (args[0].type != EA_V_INT)
         return EA_CEL_NO_OVERLOAD;
     if (count < 0)
-        return ea_cel_raise(cx, "lists.range: size must be non-negative, got %lld", (long long)count);
+        return ea_cel_raise(cx, "lists.range: size must be non-negative, got %lld",
+                            (long long)count);
     if (count > 10000000)
-        return ea_cel_raise(cx, "lists.range: size %lld exceeds maximum allowed (10000000)", (long long)count);
+        return ea_cel_raise(cx, "lists.range: size %lld exceeds maximum allowed (10000000)",
+                            (long long)count);
     v = ea_arena_alloc(cx->arena, (size_t)count * sizeof *v);
     for (i = 0; v && i < count; i++)
         v[i] = ea_val_int(i);
@@ -293,7 +317,8 @@ static bool over_budget(struct ea_cel_ctx *cx, const struct ea_val *args)
     return *cx->cost + (uint64_t)args[0].n * args[1].n > cx->limit;
 }
 
-static int sets_contains(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int sets_contains(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                         struct ea_val *ret)
 {
     if (args[0].type != EA_V_LIST || args[1].type != EA_V_LIST)
         return EA_CEL_NO_OVERLOAD;
@@ -301,15 +326,18 @@ static int sets_contains(struct ea_cel_ctx *cx, const struct ea_val *args, unsig
     return 0;
 }
 
-static int sets_equivalent(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int sets_equivalent(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                           struct ea_val *ret)
 {
     if (args[0].type != EA_V_LIST || args[1].type != EA_V_LIST)
         return EA_CEL_NO_OVERLOAD;
-    *ret = ea_val_bool(!over_budget(cx, args) && contains_all(&args[0], &args[1]) && contains_all(&args[1], &args[0]));
+    *ret = ea_val_bool(!over_budget(cx, args) && contains_all(&args[0], &args[1]) &&
+                       contains_all(&args[1], &args[0]));
     return 0;
 }
 
-static int sets_intersects(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int sets_intersects(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                           struct ea_val *ret)
 {
     uint32_t i;
 
@@ -321,7 +349,9 @@ static int sets_intersects(struct ea_cel_ctx *cx, const struct ea_val *args, uns
     return 0;
 }
 
-#define COMPARABLE(result) "j.:" result " v.:" result " k.:" result " B.:" result " K.:" result " M.:" result " L.:" result " Y.:" result
+#define COMPARABLE(result)                                                                         \
+    "j.:" result " v.:" result " k.:" result " B.:" result " K.:" result " M.:" result             \
+    " L.:" result " Y.:" result
 
 const struct ea_cel_fn ea_cel_lib_lists[] = {
     EA_FN("isSorted", COMPARABLE("b"), is_sorted, 0, EA_COST_TRAVERSE),

@@ -38,7 +38,9 @@ static const char *parse_addr(struct ea_str s, bool k8s, struct addr *ret)
         return "with zone value is not allowed";
     if (ret->v4) {
         memcpy(ret->b, mapped, sizeof mapped);
-        return inet_pton(AF_INET, z, ret->b + 12) == 1 ? NULL : "parse error during conversion from string";
+        return inet_pton(AF_INET, z, ret->b + 12) == 1
+                   ? NULL
+                   : "parse error during conversion from string";
     }
     if (inet_pton(AF_INET6, z, ret->b) != 1)
         return "parse error during conversion from string";
@@ -51,7 +53,8 @@ static const char *parse_addr(struct ea_str s, bool k8s, struct addr *ret)
 static const char *parse_cidr(struct ea_str s, bool k8s, struct addr *ret)
 {
     struct ea_str rest, head = ea_str_cut(s, '/', &rest);
-    const char *why = rest.p ? parse_addr(head, k8s, ret) : "parse error during conversion from string";
+    const char *why =
+        rest.p ? parse_addr(head, k8s, ret) : "parse error during conversion from string";
     int bits = 0;
     size_t i;
 
@@ -70,7 +73,8 @@ static const char *parse_cidr(struct ea_str s, bool k8s, struct addr *ret)
     return NULL;
 }
 
-static int made(struct ea_cel_ctx *cx, enum ea_cel_opaque kind, const struct addr *a, struct ea_val *ret)
+static int made(struct ea_cel_ctx *cx, enum ea_cel_opaque kind, const struct addr *a,
+                struct ea_val *ret)
 {
     struct addr *copy = ea_arena_alloc(cx->arena, sizeof *copy);
 
@@ -97,7 +101,8 @@ static int make_cidr(struct ea_cel_ctx *cx, struct ea_str s, struct ea_val *ret)
     const char *why = parse_cidr(s, cx->k8s, &a);
 
     if (why)
-        return ea_cel_raise(cx, "network address '%.*s' %s", (int)EA_MIN(s.n, (size_t)60), s.p, why);
+        return ea_cel_raise(cx, "network address '%.*s' %s", (int)EA_MIN(s.n, (size_t)60), s.p,
+                            why);
     return made(cx, EA_OPAQUE_CIDR, &a, ret);
 }
 
@@ -116,7 +121,8 @@ static int ip(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, stru
 
 static int cidr(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
 {
-    return args[0].type == EA_V_STRING ? make_cidr(cx, ea_val_text(&args[0]), ret) : EA_CEL_NO_OVERLOAD;
+    return args[0].type == EA_V_STRING ? make_cidr(cx, ea_val_text(&args[0]), ret)
+                                       : EA_CEL_NO_OVERLOAD;
 }
 
 static int is_ip(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
@@ -144,14 +150,11 @@ static int is_cidr(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
 static void text(const struct addr *a, char out[64])
 {
     unsigned w[8], i, run, best = 8, best_n = 1;
-    int at = 0;
+    size_t at = 0;
 
-    if (a->v4) {
-        sprintf(out, "%u.%u.%u.%u", a->b[12], a->b[13], a->b[14], a->b[15]);
-        return;
-    }
-    if (memcmp(a->b, mapped, sizeof mapped) == 0) {
-        sprintf(out, "::ffff:%u.%u.%u.%u", a->b[12], a->b[13], a->b[14], a->b[15]);
+    if (a->v4 || memcmp(a->b, mapped, sizeof mapped) == 0) {
+        snprintf(out, 64, "%s%u.%u.%u.%u", a->v4 ? "" : "::ffff:", a->b[12], a->b[13], a->b[14],
+                 a->b[15]);
         return;
     }
     for (i = 0; i < 8; i++)
@@ -166,13 +169,12 @@ static void text(const struct addr *a, char out[64])
     }
     for (i = 0; i < 8; i++) {
         if (i == best) {
-            at += sprintf(out + at, "::");
+            at += (size_t)snprintf(out + at, 64 - at, "::");
             i += best_n - 1;
             continue;
         }
-        if (i > 0 && out[at - 1] != ':')
-            out[at++] = ':';
-        at += sprintf(out + at, "%x", w[i]);
+        at += (size_t)snprintf(out + at, 64 - at, "%s%x", i > 0 && out[at - 1] != ':' ? ":" : "",
+                               w[i]);
     }
     out[at] = '\0';
 }
@@ -182,7 +184,8 @@ struct ea_str ea_cel_ip_text(struct ea_arena *arena, const struct ea_val *v)
     char s[64];
 
     text(get(v), s);
-    return get(v)->bits < 0 ? ea_arena_str(arena, ea_str(s)) : ea_arena_printf(arena, "%s/%d", s, get(v)->bits);
+    return get(v)->bits < 0 ? ea_arena_str(arena, ea_str(s))
+                            : ea_arena_printf(arena, "%s/%d", s, get(v)->bits);
 }
 
 bool ea_cel_ip_equal(const struct ea_val *x, const struct ea_val *y)
@@ -190,7 +193,8 @@ bool ea_cel_ip_equal(const struct ea_val *x, const struct ea_val *y)
     return memcmp(get(x)->b, get(y)->b, 16) == 0 && get(x)->bits == get(y)->bits;
 }
 
-static int is_canonical(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int is_canonical(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                        struct ea_val *ret)
 {
     struct ea_val v;
     char s[64];
@@ -243,16 +247,18 @@ static bool global_unicast(const struct addr *a)
 {
     static const uint8_t all[4] = {255, 255, 255, 255};
 
-    return !(a->v4 && memcmp(a->b + 12, all, 4) == 0) && !unspecified(a) && !loopback(a) && !multicast(a) && !link_local_unicast(a);
+    return !(a->v4 && memcmp(a->b + 12, all, 4) == 0) && !unspecified(a) && !loopback(a) &&
+           !multicast(a) && !link_local_unicast(a);
 }
 
-#define QUESTION(name, test)                                                                                    \
-    static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)           \
-    {                                                                                                           \
-        if (!is(&args[0], EA_OPAQUE_IP))                                                                        \
-            return EA_CEL_NO_OVERLOAD;                                                                          \
-        *ret = ea_val_bool(test(get(&args[0])));                                                                \
-        return 0;                                                                                               \
+#define QUESTION(name, test)                                                                       \
+    static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,                  \
+                    struct ea_val *ret)                                                            \
+    {                                                                                              \
+        if (!is(&args[0], EA_OPAQUE_IP))                                                           \
+            return EA_CEL_NO_OVERLOAD;                                                             \
+        *ret = ea_val_bool(test(get(&args[0])));                                                   \
+        return 0;                                                                                  \
     }
 
 QUESTION(is_unspecified, unspecified)
@@ -293,7 +299,8 @@ static bool same_range(const struct addr *x, const struct addr *y, int bits)
     return x->v4 == y->v4 && memcmp(a.b, b.b, 16) == 0;
 }
 
-static int contains_ip(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int contains_ip(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     struct ea_val v = args[1];
     int rc = 0;
@@ -309,7 +316,8 @@ static int contains_ip(struct ea_cel_ctx *cx, const struct ea_val *args, unsigne
     return rc;
 }
 
-static int contains_cidr(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int contains_cidr(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                         struct ea_val *ret)
 {
     struct ea_val v = args[1];
     const struct addr *own = args[0].ptr;
@@ -337,7 +345,8 @@ static int masked(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, 
     return made(cx, EA_OPAQUE_CIDR, &a, ret);
 }
 
-static int prefix_length(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int prefix_length(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                         struct ea_val *ret)
 {
     if (!is(&args[0], EA_OPAQUE_CIDR))
         return EA_CEL_NO_OVERLOAD;

@@ -1,6 +1,7 @@
-/* Quantities: apiserver pkg/cel/library/quantity.go over apimachinery's resource.Quantity. A quantity is a number of nano units in 128
- * bits (Quantity itself keeps no more than nano, and caps at 2^63-1), with the format it is printed in. Versions share the
- * comparison functions, see lib_semver.c. */
+/* Quantities: apiserver pkg/cel/library/quantity.go over apimachinery's resource.Quantity. A
+ * quantity is a number of nano units in 128 bits (Quantity itself keeps no more than nano, and caps
+ * at 2^63-1), with the format it is printed in. Versions share the comparison functions, see
+ * lib_semver.c. */
 #include <math.h>
 #include <stdio.h>
 
@@ -35,13 +36,14 @@ static bool is(const struct ea_val *v)
 
 struct suffix {
     const char *text;
-    int8_t ten;   /* power of ten */
-    uint8_t two;  /* power of two */
+    int8_t ten;  /* power of ten */
+    uint8_t two; /* power of two */
 };
 
-static const struct suffix suffixes[] = {{"n", -9, 0}, {"u", -6, 0},  {"m", -3, 0},  {"", 0, 0},    {"k", 3, 0},   {"M", 6, 0},   {"G", 9, 0},
-                                         {"T", 12, 0}, {"P", 15, 0},  {"E", 18, 0},  {"Ki", 0, 10}, {"Mi", 0, 20}, {"Gi", 0, 30},
-                                         {"Ti", 0, 40}, {"Pi", 0, 50}, {"Ei", 0, 60}};
+static const struct suffix suffixes[] = {
+    {"n", -9, 0},  {"u", -6, 0},  {"m", -3, 0},  {"", 0, 0},   {"k", 3, 0},   {"M", 6, 0},
+    {"G", 9, 0},   {"T", 12, 0},  {"P", 15, 0},  {"E", 18, 0}, {"Ki", 0, 10}, {"Mi", 0, 20},
+    {"Gi", 0, 30}, {"Ti", 0, 40}, {"Pi", 0, 50}, {"Ei", 0, 60}};
 
 static const struct suffix *find_suffix(struct ea_str s)
 {
@@ -159,15 +161,18 @@ static unsigned __int128 power(unsigned n)
     return v;
 }
 
-/* Whether Quantity keeps it as an int64 and a scale, and whether it prints the text as it was (ParseQuantity, the fast path). */
-static void choose_form(struct quantity *q, const struct digits *d, int ten, unsigned two, struct ea_str s)
+/* Whether Quantity keeps it as an int64 and a scale, and whether it prints the text as it was
+ * (ParseQuantity, the fast path). */
+static void choose_form(struct quantity *q, const struct digits *d, int ten, unsigned two,
+                        struct ea_str s)
 {
     int scale = q->format == BINARY_SI ? 0 : ten - (int)d->fraction;
     __int128 value;
     bool canonical;
 
     q->dec = true;
-    if (q->format == BINARY_SI ? d->fraction > 0 || d->whole + (unsigned)((float)two * 3 / 10) > 14 : d->whole + d->fraction > 18)
+    if (q->format == BINARY_SI ? d->fraction > 0 || d->whole + (unsigned)((float)two * 3 / 10) > 14
+                               : d->whole + d->fraction > 18)
         return;
     value = (__int128)d->mantissa << two;
     if (scale < -9 || scale > 100 || value > INT64_MAX)
@@ -177,7 +182,8 @@ static void choose_form(struct quantity *q, const struct digits *d, int ten, uns
     if (q->format == BINARY_SI)
         canonical = (d->mantissa & 7) != 0;
     else
-        canonical = scale % 3 == 0 && d->mantissa % 1000 != 0 && d->mantissa >= power(d->whole + d->fraction - 1);
+        canonical = scale % 3 == 0 && d->mantissa % 1000 != 0 &&
+                    d->mantissa >= power(d->whole + d->fraction - 1);
     if (canonical)
         q->text = s;
 }
@@ -272,18 +278,21 @@ static int made(struct ea_cel_ctx *cx, const struct quantity *q, struct ea_val *
     return 0;
 }
 
-static int quantity(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int quantity(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     struct quantity q;
 
     if (args[0].type != EA_V_STRING)
         return EA_CEL_NO_OVERLOAD;
     if (!parse(ea_val_text(&args[0]), &q))
-        return ea_cel_raise(cx, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
+        return ea_cel_raise(cx, "quantities must match the regular expression "
+                                "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
     return made(cx, &q, ret);
 }
 
-static int is_quantity(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int is_quantity(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     struct quantity q;
 
@@ -304,10 +313,12 @@ static int sign(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, st
 /* Quantity.AsInt64: only the small form converts, and only without decimals. */
 static bool whole(const struct quantity *q)
 {
-    return !q->dec && q->scale >= 0 && q->nano % NANO == 0 && q->nano / NANO <= INT64_MAX && q->nano / NANO >= INT64_MIN;
+    return !q->dec && q->scale >= 0 && q->nano % NANO == 0 && q->nano / NANO <= INT64_MAX &&
+           q->nano / NANO >= INT64_MIN;
 }
 
-static int is_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int is_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     if (!is(&args[0]))
         return EA_CEL_NO_OVERLOAD;
@@ -315,7 +326,8 @@ static int is_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned
     return 0;
 }
 
-static int as_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int as_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     if (!is(&args[0]))
         return EA_CEL_NO_OVERLOAD;
@@ -325,7 +337,8 @@ static int as_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned
     return 0;
 }
 
-static int as_float(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int as_float(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     const struct quantity *q = args[0].ptr;
 
@@ -335,7 +348,8 @@ static int as_float(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
     return 0;
 }
 
-/* The small form of a sum: the smaller scale, unless one side is zero or the value no longer fits. */
+/* The small form of a sum: the smaller scale, unless one side is zero or the value no longer fits.
+ */
 static void sum_form(struct quantity *q, const struct quantity *x, const struct quantity *y)
 {
     int scale = EA_MIN(x->scale, y->scale);
@@ -353,7 +367,8 @@ static void sum_form(struct quantity *q, const struct quantity *x, const struct 
     q->scale = (int8_t)scale;
 }
 
-static int add_or_sub(struct ea_cel_ctx *cx, const struct ea_val *args, int direction, struct ea_val *ret)
+static int add_or_sub(struct ea_cel_ctx *cx, const struct ea_val *args, int direction,
+                      struct ea_val *ret)
 {
     struct quantity q, other = {.format = DECIMAL_EXPONENT};
     const struct quantity *x = args[0].ptr;
@@ -364,7 +379,8 @@ static int add_or_sub(struct ea_cel_ctx *cx, const struct ea_val *args, int dire
         other = *get(&args[1]);
     else
         other.nano = (__int128)args[1].i * NANO;
-    q = (struct quantity){.nano = x->nano + direction * other.nano, .format = x->nano == 0 ? other.format : x->format};
+    q = (struct quantity){.nano = x->nano + direction * other.nano,
+                          .format = x->nano == 0 ? other.format : x->format};
     if (q.nano > CAP_DECIMAL || q.nano < -CAP_DECIMAL)
         return ea_cel_raise(cx, "quantity out of range");
     sum_form(&q, x, &other);
@@ -395,7 +411,8 @@ static int compare(const struct ea_val *args, int *c)
     return 0;
 }
 
-static int is_greater(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int is_greater(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     int c = 0, rc = compare(args, &c);
 
@@ -411,7 +428,8 @@ static int is_less(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
     return rc;
 }
 
-static int compare_to(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int compare_to(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     int c = 0, rc = compare(args, &c);
 

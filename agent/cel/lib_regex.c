@@ -30,7 +30,8 @@ static size_t advance(struct ea_str s, size_t from, size_t to)
     return to;
 }
 
-static int collect(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct ea_str s, int64_t limit, struct ea_val *ret)
+static int collect(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct ea_str s,
+                   int64_t limit, struct ea_val *ret)
 {
     struct ea_val *items = NULL;
     uint32_t n = 0, size = 0;
@@ -62,12 +63,14 @@ static int collect(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct 
     return rc;
 }
 
-static int find_all(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int find_all(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     const struct ea_cel_regex *re;
     int rc;
 
-    if (args[0].type != EA_V_STRING || args[1].type != EA_V_STRING || (n > 2 && args[2].type != EA_V_INT))
+    if (args[0].type != EA_V_STRING || args[1].type != EA_V_STRING ||
+        (n > 2 && args[2].type != EA_V_INT))
         return EA_CEL_NO_OVERLOAD;
     rc = ea_cel_regex_get(cx, ea_val_text(&args[1]), &re);
     return rc ? rc : collect(cx, re, ea_val_text(&args[0]), n > 2 ? args[2].i : -1, ret);

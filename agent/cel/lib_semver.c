@@ -1,4 +1,5 @@
-/* Versions: apiserver pkg/cel/library/semverlib.go (Semantic Versioning 2.0.0, github.com/blang/semver). */
+/* Versions: apiserver pkg/cel/library/semverlib.go (Semantic Versioning 2.0.0,
+ * github.com/blang/semver). */
 #include <stdio.h>
 
 #include "cel/lib.h"
@@ -82,7 +83,8 @@ static bool parse(struct ea_str s, bool normalize, struct semver *ret)
         number = ea_str_cut(rest, '.', &rest);
         while (normalize && number.n > 1 && number.p[0] == '0')
             number = ea_strn(number.p + 1, number.n - 1);
-        if (!all_digits(number) || (number.n > 1 && number.p[0] == '0') || ea_str_to_u64(number, &ret->part[i]))
+        if (!all_digits(number) || (number.n > 1 && number.p[0] == '0') ||
+            ea_str_to_u64(number, &ret->part[i]))
             return false;
     }
     return rest.p == NULL;
@@ -123,8 +125,9 @@ struct ea_str ea_cel_semver_text(struct ea_arena *a, const struct ea_val *v)
 {
     const struct semver *s = get(v);
 
-    return ea_arena_printf(a, "%llu.%llu.%llu%s%.*s%s%.*s", (unsigned long long)s->part[0], (unsigned long long)s->part[1],
-                           (unsigned long long)s->part[2], s->pre.n ? "-" : "", EA_STRF(s->pre), s->build.n ? "+" : "",
+    return ea_arena_printf(a, "%llu.%llu.%llu%s%.*s%s%.*s", (unsigned long long)s->part[0],
+                           (unsigned long long)s->part[1], (unsigned long long)s->part[2],
+                           s->pre.n ? "-" : "", EA_STRF(s->pre), s->build.n ? "+" : "",
                            EA_STRF(s->build));
 }
 
@@ -143,12 +146,14 @@ static int semver(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, 
     if (s == NULL)
         return EA_CEL_FULL;
     if (!parse(ea_val_text(&args[0]), n > 1 && args[1].b, s))
-        return ea_cel_raise(cx, "invalid semantic version '%.*s'", (int)EA_MIN(args[0].n, 60u), args[0].s);
+        return ea_cel_raise(cx, "invalid semantic version '%.*s'", (int)EA_MIN(args[0].n, 60u),
+                            args[0].s);
     *ret = ea_cel_opaque(EA_OPAQUE_SEMVER, s);
     return 0;
 }
 
-static int is_semver(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int is_semver(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     struct semver s;
 
@@ -166,17 +171,20 @@ static int part(const struct ea_val *v, unsigned i, struct ea_val *ret)
     return 0;
 }
 
-static int major_part(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int major_part(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     return part(&args[0], 0, ret);
 }
 
-static int minor_part(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int minor_part(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     return part(&args[0], 1, ret);
 }
 
-static int patch_part(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int patch_part(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                      struct ea_val *ret)
 {
     return part(&args[0], 2, ret);
 }

@@ -19,7 +19,8 @@ static int size(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, st
     }
 }
 
-static int contains(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int contains(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     if (args[0].type != EA_V_STRING || args[1].type != EA_V_STRING)
         return EA_CEL_NO_OVERLOAD;
@@ -27,7 +28,8 @@ static int contains(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
     return 0;
 }
 
-static int starts_with(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int starts_with(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     if (args[0].type != EA_V_STRING || args[1].type != EA_V_STRING)
         return EA_CEL_NO_OVERLOAD;
@@ -35,7 +37,8 @@ static int starts_with(struct ea_cel_ctx *cx, const struct ea_val *args, unsigne
     return 0;
 }
 
-static int ends_with(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int ends_with(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     if (args[0].type != EA_V_STRING || args[1].type != EA_V_STRING)
         return EA_CEL_NO_OVERLOAD;
@@ -67,7 +70,8 @@ static int range(struct ea_cel_ctx *cx)
 
 static int malformed(struct ea_cel_ctx *cx, const struct ea_val *v, const char *type)
 {
-    return ea_cel_raise(cx, "type conversion error from '%.*s' to '%s'", (int)EA_MIN(v->n, 80u), v->s ? v->s : "", type);
+    return ea_cel_raise(cx, "type conversion error from '%.*s' to '%s'", (int)EA_MIN(v->n, 80u),
+                        v->s ? v->s : "", type);
 }
 
 static int to_int(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
@@ -84,7 +88,8 @@ static int to_int(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, 
         *ret = ea_val_int((int64_t)v->u);
         return v->u > INT64_MAX ? range(cx) : 0;
     case EA_V_DOUBLE:
-        /* the bounds themselves are refused: they may have been rounded (cel-go, doubleToInt64Checked) */
+        /* the bounds themselves are refused: they may have been rounded (cel-go,
+         * doubleToInt64Checked) */
         if (!(v->d > -9223372036854775808.0 && v->d < 9223372036854775808.0))
             return range(cx);
         *ret = ea_val_int((int64_t)v->d);
@@ -134,7 +139,8 @@ static int to_uint(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
     }
 }
 
-static int to_double(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int to_double(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     const struct ea_val *v = &args[0];
     double d = 0;
@@ -150,7 +156,8 @@ static int to_double(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned 
         *ret = ea_val_double((double)v->u);
         return 0;
     case EA_V_STRING:
-        if (ea_cel_parse_double(ea_val_text(v), &d) || (isinf(d) && memchr(v->s, 'n', v->n) == NULL && memchr(v->s, 'N', v->n) == NULL))
+        if (ea_cel_parse_double(ea_val_text(v), &d) ||
+            (isinf(d) && memchr(v->s, 'n', v->n) == NULL && memchr(v->s, 'N', v->n) == NULL))
             return malformed(cx, v, "double");
         *ret = ea_val_double(d);
         return 0;
@@ -159,7 +166,8 @@ static int to_double(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned 
     }
 }
 
-static int to_string(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int to_string(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     const struct ea_val *v = &args[0];
     struct ea_str s;
@@ -192,7 +200,8 @@ static int to_string(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned 
     return s.p ? 0 : EA_CEL_FULL;
 }
 
-static int to_bytes(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int to_bytes(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     if (args[0].type != EA_V_STRING && args[0].type != EA_V_BYTES)
         return EA_CEL_NO_OVERLOAD;
@@ -247,24 +256,28 @@ static int boxed(struct ea_cel_ctx *cx, const struct ea_val *v, struct ea_val *r
     return 0;
 }
 
-static int optional_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int optional_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     return boxed(cx, &args[0], ret);
 }
 
-static int optional_non_zero(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int optional_non_zero(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                             struct ea_val *ret)
 {
     *ret = ea_cel_optional(NULL);
     return ea_cel_is_zero(&args[0]) ? 0 : boxed(cx, &args[0], ret);
 }
 
-static int optional_none(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int optional_none(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                         struct ea_val *ret)
 {
     *ret = ea_cel_optional(NULL);
     return 0;
 }
 
-static int has_value(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int has_value(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     if (args[0].type != EA_V_OPTIONAL)
         return EA_CEL_NO_OVERLOAD;

@@ -70,7 +70,8 @@ static int list_index(const struct ea_val *args, bool last, struct ea_val *ret)
     return 0;
 }
 
-static int index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     struct ea_str s = ea_val_text(&args[0]), sub = ea_val_text(&args[1]);
     int64_t off = n > 2 ? args[2].i : 0, len;
@@ -99,7 +100,8 @@ static int index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
     return 0;
 }
 
-static int last_index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int last_index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                         struct ea_val *ret)
 {
     struct ea_str s = ea_val_text(&args[0]), sub = ea_val_text(&args[1]);
     int64_t len, off;
@@ -130,7 +132,8 @@ static int last_index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsig
 
 /* ---- case, space, parts ---- */
 
-static int map_ascii(struct ea_cel_ctx *cx, const struct ea_val *v, char from, char to, struct ea_val *ret)
+static int map_ascii(struct ea_cel_ctx *cx, const struct ea_val *v, char from, char to,
+                     struct ea_val *ret)
 {
     struct ea_str s;
     size_t i;
@@ -150,12 +153,14 @@ static int map_ascii(struct ea_cel_ctx *cx, const struct ea_val *v, char from, c
     return 0;
 }
 
-static int lower_ascii(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int lower_ascii(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     return map_ascii(cx, &args[0], 'A', 'a', ret);
 }
 
-static int upper_ascii(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int upper_ascii(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     return map_ascii(cx, &args[0], 'a', 'A', ret);
 }
@@ -175,7 +180,8 @@ static size_t space_at(const char *p, size_t n)
         return 0;
     if (u[0] == 0xE1 && u[1] == 0x9A && u[2] == 0x80) /* U+1680 */
         return 3;
-    if (u[0] == 0xE2 && u[1] == 0x80 && ((u[2] >= 0x80 && u[2] <= 0x8A) || u[2] == 0xA8 || u[2] == 0xA9 || u[2] == 0xAF))
+    if (u[0] == 0xE2 && u[1] == 0x80 &&
+        ((u[2] >= 0x80 && u[2] <= 0x8A) || u[2] == 0xA8 || u[2] == 0xA9 || u[2] == 0xAF))
         return 3;
     if (u[0] == 0xE2 && u[1] == 0x81 && u[2] == 0x9F) /* U+205F */
         return 3;
@@ -202,19 +208,22 @@ static int trim(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, st
     return 0;
 }
 
-static int substring(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int substring(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                     struct ea_val *ret)
 {
     struct ea_str s = ea_val_text(&args[0]);
     int64_t len, start, end;
     size_t from, to;
 
-    if (args[0].type != EA_V_STRING || args[1].type != EA_V_INT || (n > 2 && args[2].type != EA_V_INT))
+    if (args[0].type != EA_V_STRING || args[1].type != EA_V_INT ||
+        (n > 2 && args[2].type != EA_V_INT))
         return EA_CEL_NO_OVERLOAD;
     len = length(s);
     start = args[1].i;
     end = n > 2 ? args[2].i : len;
     if (n > 2 && start > end)
-        return ea_cel_raise(cx, "invalid substring range. start: %lld, end: %lld", (long long)start, (long long)end);
+        return ea_cel_raise(cx, "invalid substring range. start: %lld, end: %lld", (long long)start,
+                            (long long)end);
     if (start < 0 || start > len)
         return out_of_range(cx, start);
     if (end < 0 || end > len)
@@ -227,7 +236,8 @@ static int substring(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned 
 
 /* ---- replace, split, join ---- */
 
-/* The next place of `old` in s from byte `at`; an empty one fits before every character and at the end. SIZE_MAX = none. */
+/* The next place of `old` in s from byte `at`; an empty one fits before every character and at the
+ * end. SIZE_MAX = none. */
 static size_t next_match(struct ea_str s, struct ea_str old, size_t at, bool first)
 {
     ptrdiff_t found;
@@ -243,14 +253,16 @@ static size_t next_match(struct ea_str s, struct ea_str old, size_t at, bool fir
 
 static int replace(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
 {
-    struct ea_str s = ea_val_text(&args[0]), old = ea_val_text(&args[1]), with = ea_val_text(&args[2]);
+    struct ea_str s = ea_val_text(&args[0]), old = ea_val_text(&args[1]),
+                  with = ea_val_text(&args[2]);
     int64_t limit = n > 3 ? args[3].i : -1, count = 0;
     size_t at = 0, m, total;
     char *p, *out;
 
     if (!strings(args, 3) || (n > 3 && args[3].type != EA_V_INT))
         return EA_CEL_NO_OVERLOAD;
-    for (m = next_match(s, old, 0, true); m != SIZE_MAX && (limit < 0 || count < limit); m = next_match(s, old, m + old.n, false))
+    for (m = next_match(s, old, 0, true); m != SIZE_MAX && (limit < 0 || count < limit);
+         m = next_match(s, old, m + old.n, false))
         count++;
     *ret = args[0];
     if (count == 0)
@@ -272,7 +284,8 @@ static int replace(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
     return 0;
 }
 
-/* End of the next part of a split from `at`, and where the one after it starts; SIZE_MAX when the rest is the last part. */
+/* End of the next part of a split from `at`, and where the one after it starts; SIZE_MAX when the
+ * rest is the last part. */
 static size_t part_end(struct ea_str s, struct ea_str sep, size_t at, size_t *next)
 {
     ptrdiff_t found;

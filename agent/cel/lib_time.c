@@ -1,7 +1,8 @@
 /* timestamp(), duration() and what can be asked of them. Without a zone, UTC. */
 #include "cel/lib.h"
 
-static int to_timestamp(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int to_timestamp(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                        struct ea_val *ret)
 {
     int rc;
 
@@ -18,13 +19,16 @@ static int to_timestamp(struct ea_cel_ctx *cx, const struct ea_val *args, unsign
         rc = ea_cel_timestamp_parse(ea_val_text(&args[0]), ret);
         if (rc == -ERANGE)
             return ea_cel_raise(cx, "timestamp overflow: out of range");
-        return rc ? ea_cel_raise(cx, "invalid timestamp: '%.*s'", (int)EA_MIN(args[0].n, 60u), args[0].s) : 0;
+        return rc ? ea_cel_raise(cx, "invalid timestamp: '%.*s'", (int)EA_MIN(args[0].n, 60u),
+                                 args[0].s)
+                  : 0;
     default:
         return EA_CEL_NO_OVERLOAD;
     }
 }
 
-static int to_duration(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int to_duration(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                       struct ea_val *ret)
 {
     int rc;
 
@@ -39,14 +43,17 @@ static int to_duration(struct ea_cel_ctx *cx, const struct ea_val *args, unsigne
         rc = ea_cel_duration_parse(ea_val_text(&args[0]), ret);
         if (rc == -ERANGE)
             return ea_cel_raise(cx, "range error: duration out of range");
-        return rc ? ea_cel_raise(cx, "invalid duration: '%.*s'", (int)EA_MIN(args[0].n, 60u), args[0].s) : 0;
+        return rc ? ea_cel_raise(cx, "invalid duration: '%.*s'", (int)EA_MIN(args[0].n, 60u),
+                                 args[0].s)
+                  : 0;
     default:
         return EA_CEL_NO_OVERLOAD;
     }
 }
 
 /* Broken-down time in the zone given, or UTC. */
-static int civil(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_cel_civil *c)
+static int civil(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                 struct ea_cel_civil *c)
 {
     int64_t offset = 0;
 
@@ -58,15 +65,16 @@ static int civil(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, s
     return 0;
 }
 
-#define ACCESSOR(name, expression)                                                                              \
-    static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)           \
-    {                                                                                                           \
-        struct ea_cel_civil c;                                                                                  \
-        int rc = civil(cx, args, n, &c);                                                                        \
-                                                                                                                \
-        if (rc == 0)                                                                                            \
-            *ret = ea_val_int(expression);                                                                      \
-        return rc;                                                                                              \
+#define ACCESSOR(name, expression)                                                                 \
+    static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,                  \
+                    struct ea_val *ret)                                                            \
+    {                                                                                              \
+        struct ea_cel_civil c;                                                                     \
+        int rc = civil(cx, args, n, &c);                                                           \
+                                                                                                   \
+        if (rc == 0)                                                                               \
+            *ret = ea_val_int(expression);                                                         \
+        return rc;                                                                                 \
     }
 
 ACCESSOR(full_year, c.year)
@@ -79,24 +87,26 @@ ACCESSOR(time_hours, c.hour)
 ACCESSOR(time_minutes, c.minute)
 ACCESSOR(time_seconds, c.second)
 
-/* Durations convert as a whole, but for the milliseconds: those are the rest of the second in the conformance files, the whole in
- * cel-go. */
-#define UNIT(name, of_time, ns)                                                                                 \
-    static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)           \
-    {                                                                                                           \
-        if (args[0].type != EA_V_DURATION)                                                                      \
-            return of_time(cx, args, n, ret);                                                                   \
-        if (n > 1)                                                                                              \
-            return EA_CEL_NO_OVERLOAD;                                                                          \
-        *ret = ea_val_int(args[0].i / (ns));                                                                    \
-        return 0;                                                                                               \
+/* Durations convert as a whole, but for the milliseconds: those are the rest of the second in the
+ * conformance files, the whole in cel-go. */
+#define UNIT(name, of_time, ns)                                                                    \
+    static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,                  \
+                    struct ea_val *ret)                                                            \
+    {                                                                                              \
+        if (args[0].type != EA_V_DURATION)                                                         \
+            return of_time(cx, args, n, ret);                                                      \
+        if (n > 1)                                                                                 \
+            return EA_CEL_NO_OVERLOAD;                                                             \
+        *ret = ea_val_int(args[0].i / (ns));                                                       \
+        return 0;                                                                                  \
     }
 
 UNIT(hours, time_hours, 3600000000000LL)
 UNIT(minutes, time_minutes, 60000000000LL)
 UNIT(seconds, time_seconds, 1000000000LL)
 
-static int milliseconds(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int milliseconds(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                        struct ea_val *ret)
 {
     struct ea_cel_civil c;
     int rc;

@@ -22,7 +22,9 @@ static bool alnum(char c)
 
 static int hex(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                     ? c - '0'
+           : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                    : -1;
 }
 
 static bool escapes_are_good(struct ea_str s)
@@ -88,7 +90,8 @@ static bool take_authority(struct ea_str a, struct ea_str *host)
     if (host->n && host->p[0] == '[') {
         const char *close = memchr(host->p, ']', host->n);
 
-        if (close == NULL || !port_is_good(ea_strn(close + 1, (size_t)(host->p + host->n - close - 1))))
+        if (close == NULL ||
+            !port_is_good(ea_strn(close + 1, (size_t)(host->p + host->n - close - 1))))
             return false;
     } else {
         for (i = host->n; i > 0 && host->p[i - 1] != ':'; i--)
@@ -97,7 +100,8 @@ static bool take_authority(struct ea_str a, struct ea_str *host)
             return false;
     }
     for (i = 0; i < host->n; i++) {
-        if ((unsigned char)host->p[i] < 0x80 && !alnum(host->p[i]) && !memchr("-_.~!$&'()*+,;=:[]<>\"%", host->p[i], 22))
+        if ((unsigned char)host->p[i] < 0x80 && !alnum(host->p[i]) &&
+            !memchr("-_.~!$&'()*+,;=:[]<>\"%", host->p[i], 22))
             return false;
     }
     return escapes_are_good(*host);
@@ -146,7 +150,9 @@ static int url(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, str
     if (u == NULL)
         return EA_CEL_FULL;
     if (!parse(ea_val_text(&args[0]), u))
-        return ea_cel_raise(cx, "URL parse error during conversion from string: parse \"%.*s\": invalid URI for request",
+        return ea_cel_raise(cx,
+                            "URL parse error during conversion from string: parse \"%.*s\": "
+                            "invalid URI for request",
                             (int)EA_MIN(args[0].n, 80u), args[0].s);
     *ret = ea_cel_opaque(EA_OPAQUE_URL, u);
     return 0;
@@ -238,7 +244,8 @@ static size_t port_at(struct ea_str h)
     return i > 0 && h.p[i - 1] == ':' ? i - 1 : h.n;
 }
 
-static int hostname(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+static int hostname(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                    struct ea_val *ret)
 {
     int rc = host(cx, args, n, ret);
     struct ea_str h;
@@ -266,8 +273,10 @@ static int port(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, st
     return 0;
 }
 
-/* A path that is well encoded stays as it is; else it is unescaped and escaped anew (Go, URL.EscapedPath). */
-static int escaped_path(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
+/* A path that is well encoded stays as it is; else it is unescaped and escaped anew (Go,
+ * URL.EscapedPath). */
+static int escaped_path(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
+                        struct ea_val *ret)
 {
     struct ea_str s, raw;
     char *p, *out;
@@ -299,7 +308,8 @@ static int escaped_path(struct ea_cel_ctx *cx, const struct ea_val *args, unsign
 }
 
 /* Appends a value to the list under its key. */
-static int add_pair(struct ea_cel_ctx *cx, struct ea_cel_mapb *b, struct ea_str key, struct ea_str value)
+static int add_pair(struct ea_cel_ctx *cx, struct ea_cel_mapb *b, struct ea_str key,
+                    struct ea_str value)
 {
     struct ea_val k = ea_val_str(key), list = ea_val_list(NULL, 0), *old = &list, *items;
     int rc = ea_cel_mapb_add(b, &k, &list, &old);

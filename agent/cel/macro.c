@@ -1,13 +1,13 @@
-/* Macros become one node each; the machine has loops of its own for them, so nothing is expanded into calls. */
+/* Macros become one node each; the machine has loops of its own for them, so nothing is expanded
+ * into calls. */
 #include "cel/ast.h"
-
 
 struct macro {
     const char *name;
-    uint8_t args;   /* number of arguments of the call */
-    uint8_t macro;  /* enum ea_cel_macro */
-    uint8_t vars;   /* how many of them are variables */
-    uint8_t since;  /* Kubernetes 1.since */
+    uint8_t args;  /* number of arguments of the call */
+    uint8_t macro; /* enum ea_cel_macro */
+    uint8_t vars;  /* how many of them are variables */
+    uint8_t since; /* Kubernetes 1.since */
 };
 
 static const struct macro macros[] = {
@@ -65,12 +65,15 @@ struct ea_cel_node *ea_cel_macro_expand(struct ea_cel_unit *u, struct ea_cel_nod
     for (i = 0; i < EA_COUNT(macros); i++) {
         const struct macro *m = &macros[i];
 
-        if (m->args != call->n || (u->k8s && m->since > u->minor) || !ea_str_is(call->name, m->name))
+        if (m->args != call->n || (u->k8s && m->since > u->minor) ||
+            !ea_str_is(call->name, m->name))
             continue;
-        if (!take_variable(u, call->args[0], &call->name) || (m->vars == 2 && !take_variable(u, call->args[1], &call->name2)))
+        if (!take_variable(u, call->args[0], &call->name) ||
+            (m->vars == 2 && !take_variable(u, call->args[1], &call->name2)))
             return NULL;
         if (m->vars == 2 && ea_str_eq(call->name, call->name2)) {
-            ea_cel_fail(u, EA_CEL_E_PARSE, -EINVAL, call->args[1]->pos, "duplicate variable name: %.*s", EA_STRF(call->name));
+            ea_cel_fail(u, EA_CEL_E_PARSE, -EINVAL, call->args[1]->pos,
+                        "duplicate variable name: %.*s", EA_STRF(call->name));
             return NULL;
         }
         call->kind = EA_N_COMP;

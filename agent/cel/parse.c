@@ -5,13 +5,15 @@
 /* Every way down comes through expr(), which counts. */
 static struct ea_cel_node *expr(struct ea_cel_lexer *l);
 
-static const char *const reserved[] = {"as",     "break",   "const", "continue", "else",   "for", "function", "if",   "import",
-                                       "let",    "loop",    "package", "namespace", "return", "var", "void",     "while"};
+static const char *const reserved[] = {
+    "as",  "break", "const",   "continue",  "else",   "for", "function", "if",   "import",
+    "let", "loop",  "package", "namespace", "return", "var", "void",     "while"};
 
 static struct ea_cel_node *syntax(struct ea_cel_lexer *l, const char *what)
 {
     if (l->tok == EA_TK_EOF)
-        ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "Syntax error: unexpected end of the expression, %s", what);
+        ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos,
+                    "Syntax error: unexpected end of the expression, %s", what);
     else
         ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "Syntax error: unexpected '%.*s', %s",
                     (int)EA_MIN(l->end - l->pos, 40), l->s + l->pos, what);
@@ -40,12 +42,14 @@ static bool below(struct ea_cel_unit *u, struct ea_cel_node *n, const struct ea_
         n->depth = (uint16_t)(child->depth + 1);
     if (n->depth <= EA_MAX_CEL_DEPTH)
         return true;
-    ea_cel_fail(u, EA_CEL_E_PARSE, -E2BIG, n->pos, "expression is nested too deeply (more than %u)", EA_MAX_CEL_DEPTH);
+    ea_cel_fail(u, EA_CEL_E_PARSE, -E2BIG, n->pos, "expression is nested too deeply (more than %u)",
+                EA_MAX_CEL_DEPTH);
     return false;
 }
 
-static struct ea_cel_node *operator_node(struct ea_cel_unit *u, enum ea_cel_operator op, uint32_t pos, struct ea_cel_node *a,
-                                         struct ea_cel_node *b, struct ea_cel_node *c)
+static struct ea_cel_node *operator_node(struct ea_cel_unit *u, enum ea_cel_operator op,
+                                         uint32_t pos, struct ea_cel_node *a, struct ea_cel_node *b,
+                                         struct ea_cel_node *c)
 {
     struct ea_cel_node *n = ea_cel_node_new(u, EA_N_OP, pos);
 
@@ -158,7 +162,8 @@ static struct ea_cel_node *list_literal(struct ea_cel_lexer *l)
     return n && adopt(l->u, n, &list) ? n : NULL;
 }
 
-/* Entries of a map literal, or the fields of a message when `fields`; the '{' is the current token. */
+/* Entries of a map literal, or the fields of a message when `fields`; the '{' is the current token.
+ */
 static bool entries(struct ea_cel_lexer *l, struct ea_cel_node *n, bool fields)
 {
     struct nodes list = {0};
@@ -225,7 +230,8 @@ static struct ea_cel_node *identifier(struct ea_cel_lexer *l)
         return syntax(l, "expecting an identifier");
     n->name = ea_strn(l->s + l->pos, l->end - l->pos);
     if (is_reserved(n->name)) {
-        ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "reserved identifier: %.*s", EA_STRF(n->name));
+        ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "reserved identifier: %.*s",
+                    EA_STRF(n->name));
         return NULL;
     }
     ea_cel_lex_next(l);
@@ -323,7 +329,8 @@ static struct ea_cel_node *dot(struct ea_cel_lexer *l, struct ea_cel_node *targe
         ea_cel_fail(l->u, EA_CEL_E_PARSE, -EINVAL, l->pos, "unsupported syntax: '`'");
         return NULL;
     }
-    n->name = quoted ? ea_strn(l->s + l->pos + 1, l->end - l->pos - 2) : ea_strn(l->s + l->pos, l->end - l->pos);
+    n->name = quoted ? ea_strn(l->s + l->pos + 1, l->end - l->pos - 2)
+                     : ea_strn(l->s + l->pos, l->end - l->pos);
     n->target = target;
     ea_cel_lex_next(l);
     if (!below(l->u, n, target))
@@ -350,7 +357,8 @@ static struct ea_cel_node *bracket(struct ea_cel_lexer *l, struct ea_cel_node *t
     index = expr(l);
     if (index && !take(l, EA_TK_RBRACK))
         return syntax(l, "expecting ']'");
-    return nodes_add(l->u, &list, index) && adopt(l->u, n, &list) && below(l->u, n, target) ? n : NULL;
+    return nodes_add(l->u, &list, index) && adopt(l->u, n, &list) && below(l->u, n, target) ? n
+                                                                                            : NULL;
 }
 
 static struct ea_cel_node *member(struct ea_cel_lexer *l, struct ea_cel_node *n)
@@ -374,7 +382,8 @@ static struct ea_cel_node *member(struct ea_cel_lexer *l, struct ea_cel_node *n)
     return NULL;
 }
 
-/* An even number of the same operator cancels out, whatever it stands before (cel-go, visitUnary). */
+/* An even number of the same operator cancels out, whatever it stands before (cel-go, visitUnary).
+ */
 static struct ea_cel_node *unary(struct ea_cel_lexer *l)
 {
     enum ea_cel_tok op = l->tok;
@@ -395,7 +404,8 @@ static struct ea_cel_node *unary(struct ea_cel_lexer *l)
     if (op == EA_TK_NOT && l->tok == EA_TK_MINUS) {
         /* only as the sign of a number */
         ea_cel_lex_next(l);
-        n = l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT ? member(l, literal(l, true)) : syntax(l, "expecting a number");
+        n = l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT ? member(l, literal(l, true))
+                                                         : syntax(l, "expecting a number");
     } else {
         n = member(l, primary(l));
     }
@@ -410,9 +420,10 @@ static unsigned infix(enum ea_cel_tok tok, enum ea_cel_operator *op)
     static const struct {
         uint8_t tok, op, power;
     } table[] = {
-        {EA_TK_EQ, EA_OP_EQ, 3},    {EA_TK_NE, EA_OP_NE, 3},    {EA_TK_LT, EA_OP_LT, 3},      {EA_TK_LE, EA_OP_LE, 3},
-        {EA_TK_GT, EA_OP_GT, 3},    {EA_TK_GE, EA_OP_GE, 3},    {EA_TK_IN, EA_OP_IN, 3},      {EA_TK_PLUS, EA_OP_ADD, 4},
-        {EA_TK_MINUS, EA_OP_SUB, 4}, {EA_TK_STAR, EA_OP_MUL, 5}, {EA_TK_SLASH, EA_OP_DIV, 5}, {EA_TK_PERCENT, EA_OP_MOD, 5},
+        {EA_TK_EQ, EA_OP_EQ, 3},    {EA_TK_NE, EA_OP_NE, 3},     {EA_TK_LT, EA_OP_LT, 3},
+        {EA_TK_LE, EA_OP_LE, 3},    {EA_TK_GT, EA_OP_GT, 3},     {EA_TK_GE, EA_OP_GE, 3},
+        {EA_TK_IN, EA_OP_IN, 3},    {EA_TK_PLUS, EA_OP_ADD, 4},  {EA_TK_MINUS, EA_OP_SUB, 4},
+        {EA_TK_STAR, EA_OP_MUL, 5}, {EA_TK_SLASH, EA_OP_DIV, 5}, {EA_TK_PERCENT, EA_OP_MOD, 5},
     };
     size_t i;
 
@@ -442,9 +453,10 @@ static struct ea_cel_node *calc(struct ea_cel_lexer *l, unsigned least)
     return left;
 }
 
-/* A balanced tree over the operands of a chain of && or ||: the result is the same and the tree stays shallow. */
-static struct ea_cel_node *balance(struct ea_cel_unit *u, enum ea_cel_operator op, struct ea_cel_node **v, const uint32_t *pos,
-                                   uint32_t n)
+/* A balanced tree over the operands of a chain of && or ||: the result is the same and the tree
+ * stays shallow. */
+static struct ea_cel_node *balance(struct ea_cel_unit *u, enum ea_cel_operator op,
+                                   struct ea_cel_node **v, const uint32_t *pos, uint32_t n)
 {
     uint32_t half = (n + 1) / 2;
     struct ea_cel_node *a, *b;
@@ -495,7 +507,8 @@ static struct ea_cel_node *expr(struct ea_cel_lexer *l)
     uint32_t pos;
 
     if (++l->u->nesting > EA_MAX_CEL_NESTING) {
-        ea_cel_fail(l->u, EA_CEL_E_PARSE, -E2BIG, l->pos, "expression is nested too deeply (more than %u)", EA_MAX_CEL_NESTING);
+        ea_cel_fail(l->u, EA_CEL_E_PARSE, -E2BIG, l->pos,
+                    "expression is nested too deeply (more than %u)", EA_MAX_CEL_NESTING);
         return NULL;
     }
     n = logic(l, true);

@@ -35,7 +35,8 @@ static void arena_free(void *p, void *arena)
     (void)arena;
 }
 
-/* ---- translation: one pass that copies what both mean alike, rewrites what differs, refuses what RE2 lacks ---- */
+/* ---- translation: one pass that copies what both mean alike, rewrites what differs, refuses what
+ * RE2 lacks ---- */
 
 struct re {
     const char *p, *end;
@@ -57,9 +58,21 @@ static void put(struct re *t, const char *s)
     t->out += n;
 }
 
+/* A character by its number. */
+static void put_hex(struct re *t, unsigned v)
+{
+    char s[16];
+
+    snprintf(s, sizeof s, "\\x{%x}", v);
+    put(t, s);
+}
+
 static int hexval(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* \x7F, \x{10FFFF} */
@@ -78,7 +91,7 @@ static bool hex_escape(struct re *t)
             return refuse(t, "invalid escape sequence");
         t->p++;
     }
-    t->out += sprintf(t->out, "\\x{%x}", v);
+    put_hex(t, v);
     return true;
 }
 
@@ -91,7 +104,7 @@ static bool octal_escape(struct re *t, char first)
         return refuse(t, "invalid escape sequence: back-references are not supported");
     for (n = 1; n < 3 && t->p < t->end && *t->p >= '0' && *t->p <= '7'; n++)
         v = v * 8 + (unsigned)(*t->p++ - '0');
-    t->out += sprintf(t->out, "\\x{%x}", v);
+    put_hex(t, v);
     return true;
 }
 
@@ -125,7 +138,8 @@ static bool quotation(struct re *t)
             t->p += 2;
             return true;
         }
-        if ((unsigned char)*t->p < 0x80 && !((*t->p | 0x20) >= 'a' && (*t->p | 0x20) <= 'z') && !(*t->p >= '0' && *t->p <= '9'))
+        if ((unsigned char)*t->p < 0x80 && !((*t->p | 0x20) >= 'a' && (*t->p | 0x20) <= 'z') &&
+            !(*t->p >= '0' && *t->p <= '9'))
             *t->out++ = '\\';
         *t->out++ = *t->p++;
     }
@@ -176,7 +190,8 @@ static bool escape(struct re *t, bool in_class)
     default:
         if (c >= '0' && c <= '7')
             return octal_escape(t, c);
-        if ((unsigned char)c >= 0x80 || c == '_' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+        if ((unsigned char)c >= 0x80 || c == '_' || (c >= '0' && c <= '9') ||
+            ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
             return refuse(t, "invalid escape sequence");
         break;
     }
@@ -188,8 +203,9 @@ static bool escape(struct re *t, bool in_class)
 /* [[:alpha:]] inside a class; false without a reason when it is none. */
 static bool posix_class(struct re *t)
 {
-    static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph",
-                                        "lower", "print", "punct", "space", "upper", "word",  "xdigit"};
+    static const char *const names[] = {"alnum", "alpha", "ascii", "blank", "cntrl",
+                                        "digit", "graph", "lower", "print", "punct",
+                                        "space", "upper", "word",  "xdigit"};
     const char *p = t->p + 1, *name;
     size_t i;
 
@@ -258,7 +274,9 @@ static bool group(struct re *t)
     *t->out++ = '(';
     t->p++;
     if (p >= t->end || *p == '*')
-        return p < t->end ? refuse(t, "missing argument to repetition operator: verbs are not supported") : refuse(t, "missing closing )");
+        return p < t->end
+                   ? refuse(t, "missing argument to repetition operator: verbs are not supported")
+                   : refuse(t, "missing closing )");
     if (*p != '?')
         return true;
     p++;
@@ -267,7 +285,8 @@ static bool group(struct re *t)
     if (p < t->end && *p == '<') {
         const char *name = ++p;
 
-        while (p < t->end && (*p == '_' || (*p >= '0' && *p <= '9') || ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')))
+        while (p < t->end && (*p == '_' || (*p >= '0' && *p <= '9') ||
+                              ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')))
             p++;
         if (p == name || p >= t->end || *p != '>' || p - name > 32)
             return refuse(t, "invalid or unsupported Perl syntax");
@@ -288,7 +307,8 @@ static bool group(struct re *t)
     return true;
 }
 
-/* {n}, {n,}, {n,m} with at most 1000; anything else is a literal brace. Length of the repetition, 0 = literal, -1 = refused. */
+/* {n}, {n,}, {n,m} with at most 1000; anything else is a literal brace. Length of the repetition, 0
+ * = literal, -1 = refused. */
 static int repetition(struct re *t)
 {
     const char *p = t->p + 1;
@@ -392,7 +412,8 @@ static bool translate(struct re *t)
     return true;
 }
 
-static int compile(struct ea_arena *a, struct ea_str pattern, struct ea_cel_regex **ret, const char **ret_why)
+static int compile(struct ea_arena *a, struct ea_str pattern, struct ea_cel_regex **ret,
+                   const char **ret_why)
 {
     struct re t = {.p = pattern.p, .end = pattern.p + pattern.n};
     pcre2_general_context *general;
@@ -420,8 +441,10 @@ static int compile(struct ea_arena *a, struct ea_str pattern, struct ea_cel_rege
     }
     pcre2_set_newline(context, PCRE2_NEWLINE_LF);
     pcre2_set_parens_nest_limit(context, 250);
-    re->code = pcre2_compile((PCRE2_SPTR)buf, (PCRE2_SIZE)(t.out - buf), PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY |
-                             PCRE2_NEVER_BACKSLASH_C | PCRE2_DUPNAMES, &code, &where, context);
+    re->code = pcre2_compile((PCRE2_SPTR)buf, (PCRE2_SIZE)(t.out - buf),
+                             PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_DOLLAR_ENDONLY |
+                                 PCRE2_NEVER_BACKSLASH_C | PCRE2_DUPNAMES,
+                             &code, &where, context);
     if (re->code == NULL) {
         struct ea_str s;
 
@@ -441,15 +464,18 @@ static void free_code(void *code)
     pcre2_code_free(code);
 }
 
-int ea_cel_regex_compile(struct ea_arena *a, struct ea_str pattern, const struct ea_cel_regex **ret, const char **ret_why)
+int ea_cel_regex_compile(struct ea_arena *a, struct ea_str pattern, const struct ea_cel_regex **ret,
+                         const char **ret_why)
 {
     struct ea_cel_regex *re;
     int rc = compile(a, pattern, &re, ret_why);
 
     if (rc)
         return rc;
-    /* Machine code is five times as fast. Where the system forbids it, the pattern is interpreted. It lies outside the arena. */
-    if (pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE) == 0 && ea_arena_defer(a, free_code, re->code) < 0)
+    /* Machine code is five times as fast. Where the system forbids it, the pattern is interpreted.
+     * It lies outside the arena. */
+    if (pcre2_jit_compile(re->code, PCRE2_JIT_COMPLETE) == 0 &&
+        ea_arena_defer(a, free_code, re->code) < 0)
         return -E2BIG;
     *ret = re;
     return 0;
@@ -507,8 +533,8 @@ int ea_cel_regex_get(struct ea_cel_ctx *cx, struct ea_str pattern, const struct 
     return 0;
 }
 
-int ea_cel_regex_find(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct ea_str text, size_t from, size_t *ret_start,
-                      size_t *ret_end)
+int ea_cel_regex_find(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct ea_str text,
+                      size_t from, size_t *ret_start, size_t *ret_end)
 {
     struct ea_cel_regex_cache *c = cache(cx);
     const PCRE2_SIZE *at;
@@ -517,11 +543,12 @@ int ea_cel_regex_find(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, stru
     if (c == NULL)
         return EA_CEL_FULL;
     *ret_start = *ret_end = SIZE_MAX;
-    rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, from, PCRE2_NO_UTF_CHECK, c->match, c->limits);
+    rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, from, PCRE2_NO_UTF_CHECK,
+                     c->match, c->limits);
     /* The stack of machine code is small; the interpreter has the limits set above. */
     if (rc == PCRE2_ERROR_JIT_STACKLIMIT)
-        rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, from, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, c->match,
-                         c->limits);
+        rc = pcre2_match(re->code, (PCRE2_SPTR)(text.p ? text.p : ""), text.n, from,
+                         PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, c->match, c->limits);
     if (rc == PCRE2_ERROR_NOMATCH)
         return 0;
     if (rc == PCRE2_ERROR_NOMEMORY)
@@ -538,7 +565,8 @@ int ea_cel_regex_find(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, stru
     return 0;
 }
 
-int ea_cel_regex_matches(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct ea_str text, bool *ret)
+int ea_cel_regex_matches(struct ea_cel_ctx *cx, const struct ea_cel_regex *re, struct ea_str text,
+                         bool *ret)
 {
     size_t start, end;
     int rc = ea_cel_regex_find(cx, re, text, 0, &start, &end);

@@ -23,7 +23,10 @@ static int print_double(struct ea_buf *b, double d)
     char s[EA_NUM_MAX + 8];
 
     if (isnan(d) || isinf(d))
-        return text(b, "double", isnan(d) ? EA_STR("NaN") : d > 0 ? EA_STR("Infinity") : EA_STR("-Infinity"));
+        return text(b, "double",
+                    isnan(d) ? EA_STR("NaN")
+                    : d > 0  ? EA_STR("Infinity")
+                             : EA_STR("-Infinity"));
     if (d == 0 && signbit(d))
         return text(b, "double", EA_STR("-0"));
     s[ea_num_print(d, s)] = '\0';
@@ -148,14 +151,16 @@ int ea_cel_print_tagged(struct ea_buf *b, const struct ea_val *v)
 
 /* ---- reading ---- */
 
-static int parse(struct ea_arena *a, const struct ea_val *json, struct ea_val *ret, unsigned depth, struct ea_err *err);
+static int parse(struct ea_arena *a, const struct ea_val *json, struct ea_val *ret, unsigned depth,
+                 struct ea_err *err);
 
 static int bad(struct ea_err *err, const char *tag)
 {
     return ea_fail(err, -EINVAL, "bad value for the tag \"%s\"", tag);
 }
 
-static int parse_number(const char *tag, const struct ea_val *v, struct ea_val *ret, struct ea_err *err)
+static int parse_number(const char *tag, const struct ea_val *v, struct ea_val *ret,
+                        struct ea_err *err)
 {
     struct ea_str s = ea_val_is(v, EA_V_STRING) ? ea_val_text(v) : EA_STR_NULL;
 
@@ -185,7 +190,8 @@ static int parse_number(const char *tag, const struct ea_val *v, struct ea_val *
     return 0;
 }
 
-static int parse_list(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret, unsigned depth, struct ea_err *err)
+static int parse_list(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret,
+                      unsigned depth, struct ea_err *err)
 {
     struct ea_val *items;
     uint32_t i;
@@ -205,7 +211,8 @@ static int parse_list(struct ea_arena *a, const struct ea_val *v, struct ea_val 
     return 0;
 }
 
-static int parse_map(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret, unsigned depth, struct ea_err *err)
+static int parse_map(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret, unsigned depth,
+                     struct ea_err *err)
 {
     struct ea_cel_mapb b;
     struct ea_val key, val, *old;
@@ -226,7 +233,8 @@ static int parse_map(struct ea_arena *a, const struct ea_val *v, struct ea_val *
             rc = parse(a, &pair->items[1], &val, depth, err);
         if (rc)
             return rc;
-        if (key.type != EA_V_STRING && key.type != EA_V_INT && key.type != EA_V_UINT && key.type != EA_V_BOOL)
+        if (key.type != EA_V_STRING && key.type != EA_V_INT && key.type != EA_V_UINT &&
+            key.type != EA_V_BOOL)
             return ea_fail(err, -EINVAL, "a map's key is a string, int, uint or bool");
         rc = ea_cel_mapb_add(&b, &key, &val, &old);
         if (rc)
@@ -236,7 +244,8 @@ static int parse_map(struct ea_arena *a, const struct ea_val *v, struct ea_val *
     return 0;
 }
 
-static int parse_bytes(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret, struct ea_err *err)
+static int parse_bytes(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret,
+                       struct ea_err *err)
 {
     struct ea_str s = EA_STR_NULL;
     uint8_t *p = NULL;
@@ -252,18 +261,23 @@ static int parse_bytes(struct ea_arena *a, const struct ea_val *v, struct ea_val
     return 0;
 }
 
-static int parse_opaque(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret, struct ea_err *err)
+static int parse_opaque(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret,
+                        struct ea_err *err)
 {
     struct ea_cel_ctx cx = {.arena = a};
     int rc;
 
-    if (v->type != EA_V_LIST || v->n != 2 || !ea_val_is(ea_val_at(v, 0), EA_V_STRING) || !ea_val_is(ea_val_at(v, 1), EA_V_STRING))
+    if (v->type != EA_V_LIST || v->n != 2 || !ea_val_is(ea_val_at(v, 0), EA_V_STRING) ||
+        !ea_val_is(ea_val_at(v, 1), EA_V_STRING))
         return bad(err, "opaque");
     rc = ea_cel_opaque_parse(&cx, ea_val_text(ea_val_at(v, 0)), ea_val_text(ea_val_at(v, 1)), ret);
-    return rc ? ea_fail(err, rc == EA_CEL_FULL ? -E2BIG : -EINVAL, "bad opaque value: %s", cx.error ? cx.error : "unknown type") : 0;
+    return rc ? ea_fail(err, rc == EA_CEL_FULL ? -E2BIG : -EINVAL, "bad opaque value: %s",
+                        cx.error ? cx.error : "unknown type")
+              : 0;
 }
 
-static int parse_optional(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret, unsigned depth, struct ea_err *err)
+static int parse_optional(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret,
+                          unsigned depth, struct ea_err *err)
 {
     struct ea_val *held;
     int rc;
@@ -279,7 +293,8 @@ static int parse_optional(struct ea_arena *a, const struct ea_val *v, struct ea_
     return rc;
 }
 
-static int parse_text(struct ea_arena *a, const char *tag, const struct ea_val *v, struct ea_val *ret, struct ea_err *err)
+static int parse_text(struct ea_arena *a, const char *tag, const struct ea_val *v,
+                      struct ea_val *ret, struct ea_err *err)
 {
     if (v->type != EA_V_STRING)
         return bad(err, tag);
@@ -293,16 +308,20 @@ static int parse_text(struct ea_arena *a, const char *tag, const struct ea_val *
     return 0;
 }
 
-static int parse(struct ea_arena *a, const struct ea_val *json, struct ea_val *ret, unsigned depth, struct ea_err *err)
+static int parse(struct ea_arena *a, const struct ea_val *json, struct ea_val *ret, unsigned depth,
+                 struct ea_err *err)
 {
-    static const char *const tags[] = {"null",  "bool", "json",     "int",    "uint",   "double",    "list",
-                                       "map",   "bytes", "optional", "opaque", "string", "timestamp", "duration", "type"};
+    static const char *const tags[] = {"null",   "bool",   "json",      "int",      "uint",
+                                       "double", "list",   "map",       "bytes",    "optional",
+                                       "opaque", "string", "timestamp", "duration", "type"};
     const struct ea_val *v;
     size_t i;
 
     json = ea_val_force(json);
     if (json->type != EA_V_MAP || json->n != 1 || depth > DEPTH)
-        return ea_fail(err, -EINVAL, depth > DEPTH ? "value is nested too deeply" : "a TAGGED value is an object with one member");
+        return ea_fail(err, -EINVAL,
+                       depth > DEPTH ? "value is nested too deeply"
+                                     : "a TAGGED value is an object with one member");
     for (i = 0; i < EA_COUNT(tags) && !ea_str_is(ea_val_text(&json->members[0].key), tags[i]); i++)
         ;
     v = ea_val_force(&json->members[0].val);
@@ -336,11 +355,13 @@ static int parse(struct ea_arena *a, const struct ea_val *json, struct ea_val *r
     case 14:
         return parse_text(a, tags[i], v, ret, err);
     default:
-        return ea_fail(err, -EINVAL, "unknown tag \"%.*s\"", (int)EA_MIN(json->members[0].key.n, 40u), json->members[0].key.s);
+        return ea_fail(err, -EINVAL, "unknown tag \"%.*s\"",
+                       (int)EA_MIN(json->members[0].key.n, 40u), json->members[0].key.s);
     }
 }
 
-int ea_cel_parse_tagged(struct ea_arena *a, const struct ea_val *json, struct ea_val *ret, struct ea_err *err)
+int ea_cel_parse_tagged(struct ea_arena *a, const struct ea_val *json, struct ea_val *ret,
+                        struct ea_err *err)
 {
     return parse(a, json, ret, 0, err);
 }

@@ -4,7 +4,8 @@
 
 #define NS 1000000000LL
 
-/* ---- calendar: days since 1970-01-01 of the proleptic Gregorian calendar, in eras of 400 years ---- */
+/* ---- calendar: days since 1970-01-01 of the proleptic Gregorian calendar, in eras of 400 years
+ * ---- */
 
 int64_t ea_cel_days(int64_t year, int month, int day)
 {
@@ -18,7 +19,8 @@ void ea_cel_civil(int64_t unix_s, int64_t offset, struct ea_cel_civil *ret)
 {
     int64_t t = unix_s + offset, days = (t >= 0 ? t : t - 86399) / 86400, sec = t - days * 86400;
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, doe = z - era * 146097;
-    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365,
+            doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int64_t mp = (5 * doy + 2) / 153;
 
     ret->day = (int)(doy - (153 * mp + 2) / 5 + 1);
@@ -48,7 +50,8 @@ static const char *shift(const struct ea_val *t, int64_t ns, bool minus, struct 
     return NULL;
 }
 
-const char *ea_cel_time_arith(bool minus, const struct ea_val *a, const struct ea_val *b, struct ea_val *ret)
+const char *ea_cel_time_arith(bool minus, const struct ea_val *a, const struct ea_val *b,
+                              struct ea_val *ret)
 {
     __int128 diff;
     int64_t ns;
@@ -100,7 +103,8 @@ static int month_days(int64_t y, int m)
     return m == 2 && y % 4 == 0 && (y % 100 != 0 || y % 400 == 0) ? 29 : n[m - 1];
 }
 
-/* Fraction behind the seconds as nanoseconds; further digits are dropped. -1 when there is no digit. */
+/* Fraction behind the seconds as nanoseconds; further digits are dropped. -1 when there is no
+ * digit. */
 static int64_t fraction(const char **p, const char *end)
 {
     int64_t ns = 0, scale = NS / 10;
@@ -174,13 +178,15 @@ void ea_cel_timestamp_text(int64_t s, uint32_t ns, char out[48])
     int at;
 
     ea_cel_civil(s, 0, &c);
-    at = sprintf(out, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)c.year, c.month, c.day, c.hour, c.minute, c.second);
+    at = snprintf(out, 48, "%04lld-%02d-%02dT%02d:%02d:%02d", (long long)c.year, c.month, c.day,
+                  c.hour, c.minute, c.second);
     if (ns) {
-        at += sprintf(out + at, ".%09u", ns);
+        at += snprintf(out + at, 48 - (size_t)at, ".%09u", ns);
         while (out[at - 1] == '0')
             at--;
     }
-    strcpy(out + at, "Z");
+    out[at] = 'Z';
+    out[at + 1] = '\0';
 }
 
 /* Unit at *p in nanoseconds, 0 = none. */
@@ -189,8 +195,8 @@ static int64_t unit(const char **p, const char *end)
     static const struct {
         const char *name;
         int64_t ns;
-    } units[] = {{"ns", 1},      {"us", 1000},       {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000},
-                 {"ms", 1000000}, {"s", NS}, {"m", 60 * NS},      {"h", 3600 * NS}};
+    } units[] = {{"ns", 1},       {"us", 1000}, {"\xc2\xb5s", 1000}, {"\xce\xbcs", 1000},
+                 {"ms", 1000000}, {"s", NS},    {"m", 60 * NS},      {"h", 3600 * NS}};
     size_t i, n;
 
     for (i = 0; i < EA_COUNT(units); i++) {

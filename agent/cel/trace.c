@@ -6,10 +6,12 @@
 
 /* Paths longer than this are cut at the front; documents end at EA_MAX_DEPTH. */
 #define STEPS (EA_MAX_DEPTH * 2)
-/* Reasons kept of one verdict: more than any answer lists, so that the count stays right for a while. */
+/* Reasons kept of one verdict: more than any answer lists, so that the count stays right for a
+ * while. */
 #define REASONS 4096u
 
-static struct ea_cel_org *make(struct ea_arena *a, enum ea_cel_org_kind kind, const struct ea_cel_org *parent)
+static struct ea_cel_org *make(struct ea_arena *a, enum ea_cel_org_kind kind,
+                               const struct ea_cel_org *parent)
 {
     struct ea_cel_org *o = ea_arena_zalloc(a, sizeof *o);
 
@@ -20,7 +22,8 @@ static struct ea_cel_org *make(struct ea_arena *a, enum ea_cel_org_kind kind, co
     return o;
 }
 
-const struct ea_cel_org *ea_cel_org_root(struct ea_arena *a, unsigned slot, const struct ea_val *value)
+const struct ea_cel_org *ea_cel_org_root(struct ea_arena *a, unsigned slot,
+                                         const struct ea_val *value)
 {
     struct ea_cel_org *o = make(a, EA_ORG_ROOT, NULL);
 
@@ -32,8 +35,8 @@ const struct ea_cel_org *ea_cel_org_root(struct ea_arena *a, unsigned slot, cons
     return o;
 }
 
-const struct ea_cel_org *ea_cel_org_child(struct ea_arena *a, const struct ea_cel_org *parent, const struct ea_val *key,
-                                          const struct ea_val *value)
+const struct ea_cel_org *ea_cel_org_child(struct ea_arena *a, const struct ea_cel_org *parent,
+                                          const struct ea_val *key, const struct ea_val *value)
 {
     struct ea_cel_org *o;
 
@@ -51,7 +54,8 @@ const struct ea_cel_org *ea_cel_org_child(struct ea_arena *a, const struct ea_ce
     return o;
 }
 
-const struct ea_cel_org *ea_cel_org_item(struct ea_arena *a, const struct ea_cel_org *parent, uint32_t i, const struct ea_val *value)
+const struct ea_cel_org *ea_cel_org_item(struct ea_arena *a, const struct ea_cel_org *parent,
+                                         uint32_t i, const struct ea_val *value)
 {
     struct ea_val key = ea_val_int(i);
 
@@ -67,8 +71,8 @@ const struct ea_cel_org *ea_cel_org_derived(struct ea_arena *a, const struct ea_
     return make(a, EA_ORG_DERIVED, parent);
 }
 
-const struct ea_cel_org *ea_cel_org_list(struct ea_arena *a, const struct ea_cel_org **items, uint32_t n,
-                                         const struct ea_cel_org *from, bool selected)
+const struct ea_cel_org *ea_cel_org_list(struct ea_arena *a, const struct ea_cel_org **items,
+                                         uint32_t n, const struct ea_cel_org *from, bool selected)
 {
     struct ea_cel_org *o = make(a, EA_ORG_LIST, from);
     uint32_t i;
@@ -86,8 +90,9 @@ const struct ea_cel_org *ea_cel_org_list(struct ea_arena *a, const struct ea_cel
     return o;
 }
 
-const struct ea_cel_org *ea_cel_org_concat(struct ea_arena *a, const struct ea_val *x, const struct ea_cel_org *ox,
-                                           const struct ea_val *y, const struct ea_cel_org *oy)
+const struct ea_cel_org *ea_cel_org_concat(struct ea_arena *a, const struct ea_val *x,
+                                           const struct ea_cel_org *ox, const struct ea_val *y,
+                                           const struct ea_cel_org *oy)
 {
     const struct ea_cel_org **items;
     uint32_t i;
@@ -101,7 +106,8 @@ const struct ea_cel_org *ea_cel_org_concat(struct ea_arena *a, const struct ea_v
         items[i] = ea_cel_org_item(a, ox, i, &x->items[i]);
     for (i = 0; i < y->n; i++)
         items[x->n + i] = ea_cel_org_item(a, oy, i, &y->items[i]);
-    return ea_cel_org_list(a, items, x->n + y->n, ox ? ox : oy, (ox && ox->selected) || (oy && oy->selected));
+    return ea_cel_org_list(a, items, x->n + y->n, ox ? ox : oy,
+                           (ox && ox->selected) || (oy && oy->selected));
 }
 
 /* ---- relations ---- */
@@ -165,8 +171,8 @@ static bool leads_to(const struct ea_cel_org *x, const struct ea_cel_org *y)
     return true;
 }
 
-const struct ea_cel_org *ea_cel_org_pick(const struct ea_cel_org *x, const struct ea_cel_org *y, const struct ea_cel_element *e,
-                                         bool prefer_last)
+const struct ea_cel_org *ea_cel_org_pick(const struct ea_cel_org *x, const struct ea_cel_org *y,
+                                         const struct ea_cel_element *e, bool prefer_last)
 {
     bool bx, by;
 
@@ -183,7 +189,8 @@ const struct ea_cel_org *ea_cel_org_pick(const struct ea_cel_org *x, const struc
 
 /* ---- sets ---- */
 
-/* Appends, but for what is there already; a missing place above another reason says nothing more. */
+/* Appends, but for what is there already; a missing place above another reason says nothing more.
+ */
 static void add_reason(struct ea_cel_blame *v, uint32_t *n, const struct ea_cel_blame *r)
 {
     uint32_t i;
@@ -206,7 +213,8 @@ static uint32_t count(const struct ea_cel_org *o)
     return o == NULL ? 0 : o->kind == EA_ORG_SET ? o->n : 1;
 }
 
-static void add_all(struct ea_cel_blame *v, uint32_t *n, const struct ea_cel_org *o, const struct ea_cel_element *e)
+static void add_all(struct ea_cel_blame *v, uint32_t *n, const struct ea_cel_org *o,
+                    const struct ea_cel_element *e)
 {
     struct ea_cel_blame one = {.path = o, .element = e->org, .element_val = e->val};
     uint32_t i;
@@ -217,7 +225,8 @@ static void add_all(struct ea_cel_blame *v, uint32_t *n, const struct ea_cel_org
         add_reason(v, n, &o->reasons[i]);
 }
 
-const struct ea_cel_org *ea_cel_org_union(struct ea_arena *a, const struct ea_cel_org *x, const struct ea_cel_org *y,
+const struct ea_cel_org *ea_cel_org_union(struct ea_arena *a, const struct ea_cel_org *x,
+                                          const struct ea_cel_org *y,
                                           const struct ea_cel_element *e)
 {
     uint32_t total = count(x) + count(y);
@@ -242,7 +251,8 @@ static uint32_t capacity(uint32_t n)
     return n <= 8 ? 8 : 1u << (32 - __builtin_clz(n - 1));
 }
 
-const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_org *set, const struct ea_cel_org *verdict,
+const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_org *set,
+                                        const struct ea_cel_org *verdict,
                                         const struct ea_cel_element *e)
 {
     struct ea_cel_org *o = set ? (struct ea_cel_org *)set : make(a, EA_ORG_SET, NULL);
@@ -270,12 +280,14 @@ const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_
     return o;
 }
 
-const struct ea_cel_org *ea_cel_org_size(struct ea_arena *a, const struct ea_cel_org *list, const struct ea_val *v)
+const struct ea_cel_org *ea_cel_org_size(struct ea_arena *a, const struct ea_cel_org *list,
+                                         const struct ea_val *v)
 {
     const struct ea_cel_org *set = NULL;
     uint32_t i;
 
-    if (list == NULL || list->kind != EA_ORG_LIST || !list->selected || list->n == 0 || v->type != EA_V_LIST)
+    if (list == NULL || list->kind != EA_ORG_LIST || !list->selected || list->n == 0 ||
+        v->type != EA_V_LIST)
         return ea_cel_org_derived(a, list);
     for (i = 0; i < list->n && i < v->n; i++) {
         struct ea_cel_element e = {.org = list->items[i], .val = *ea_val_force(&v->items[i])};
@@ -295,7 +307,8 @@ static bool plain_key(struct ea_str s)
     for (i = 0; i < s.n; i++) {
         char c = s.p[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (i > 0 && c >= '0' && c <= '9')))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+              (i > 0 && c >= '0' && c <= '9')))
             return false;
     }
     return s.n > 0;
@@ -337,7 +350,8 @@ static void add_index(struct ea_buf *b, const struct ea_cel_org *o, bool by_cont
     ea_buf_addc(b, ']');
 }
 
-static struct ea_str path_text(struct ea_arena *a, const struct ea_cel_org *o, bool by_content, unsigned *root)
+static struct ea_str path_text(struct ea_arena *a, const struct ea_cel_org *o, bool by_content,
+                               unsigned *root)
 {
     const struct ea_cel_org *chain[STEPS];
     struct ea_str s;
@@ -385,7 +399,8 @@ static void explain_one(struct ea_arena *a, const struct ea_cel_blame *r, struct
     }
 }
 
-size_t ea_cel_org_explain(struct ea_arena *a, const struct ea_cel_org *o, struct ea_cel_why *ret, size_t cap)
+size_t ea_cel_org_explain(struct ea_arena *a, const struct ea_cel_org *o, struct ea_cel_why *ret,
+                          size_t cap)
 {
     struct ea_cel_blame one = {.path = o};
     uint32_t i;
@@ -404,8 +419,8 @@ size_t ea_cel_org_explain(struct ea_arena *a, const struct ea_cel_org *o, struct
 
 /* ---- the run ---- */
 
-int ea_cel_why(struct ea_cel_run *r, const struct ea_cel_prog *p, struct ea_cel_why *ret, size_t cap, size_t *ret_n,
-               struct ea_cel_diag *ret_diag)
+int ea_cel_why(struct ea_cel_run *r, const struct ea_cel_prog *p, struct ea_cel_why *ret,
+               size_t cap, size_t *ret_n, struct ea_cel_diag *ret_diag)
 {
     size_t bytes = r->env->n_vars * sizeof(struct ea_cel_slot);
     struct ea_cel_slot *slots = ea_arena_alloc(r->arena, bytes), *saved = r->slots;
@@ -419,7 +434,8 @@ int ea_cel_why(struct ea_cel_run *r, const struct ea_cel_prog *p, struct ea_cel_
     trace.slots = ea_arena_zalloc(r->arena, (r->env->n_vars + 1) * sizeof(void *));
     if (slots == NULL || trace.slots == NULL) {
         if (ret_diag)
-            *ret_diag = (struct ea_cel_diag){.kind = EA_CEL_E_COST, .text = "operation cancelled: memory limit exceeded"};
+            *ret_diag = (struct ea_cel_diag){.kind = EA_CEL_E_COST,
+                                             .text = "operation cancelled: memory limit exceeded"};
         return -E2BIG;
     }
     /* variables are evaluated once more, for their origins */

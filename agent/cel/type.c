@@ -2,7 +2,8 @@
 
 #include "cel/value.h"
 
-#define SIMPLE(id, kind_, name_) const struct ea_cel_type ea_cel_t_##id = {.kind = EA_T_##kind_, .name = name_}
+#define SIMPLE(id, kind_, name_)                                                                   \
+    const struct ea_cel_type ea_cel_t_##id = {.kind = EA_T_##kind_, .name = name_}
 SIMPLE(dyn, DYN, "dyn");
 SIMPLE(null, NULL, "null");
 SIMPLE(bool, BOOL, "bool");
@@ -17,24 +18,34 @@ SIMPLE(type, TYPE, "type");
 SIMPLE(any, ANY_ELEM, "dyn");
 const struct ea_cel_type ea_cel_t_list_dyn = {.kind = EA_T_LIST, .a = &ea_cel_t_dyn};
 const struct ea_cel_type ea_cel_t_list_string = {.kind = EA_T_LIST, .a = &ea_cel_t_string};
-const struct ea_cel_type ea_cel_t_map_dyn = {.kind = EA_T_MAP, .a = &ea_cel_t_dyn, .b = &ea_cel_t_dyn};
+const struct ea_cel_type ea_cel_t_map_dyn = {
+    .kind = EA_T_MAP, .a = &ea_cel_t_dyn, .b = &ea_cel_t_dyn};
 
-static const struct ea_cel_type map_string = {.kind = EA_T_MAP, .a = &ea_cel_t_string, .b = &ea_cel_t_string};
-static const struct ea_cel_type map_strings = {.kind = EA_T_MAP, .a = &ea_cel_t_string, .b = &ea_cel_t_list_string};
+static const struct ea_cel_type map_string = {
+    .kind = EA_T_MAP, .a = &ea_cel_t_string, .b = &ea_cel_t_string};
+static const struct ea_cel_type map_strings = {
+    .kind = EA_T_MAP, .a = &ea_cel_t_string, .b = &ea_cel_t_list_string};
 
 /* apiserver pkg/admission/plugin/cel/compile.go: BuildRequestType and BuildNamespaceType */
-static const struct ea_cel_field gvk_fields[] = {
-    {"group", &ea_cel_t_string}, {"version", &ea_cel_t_string}, {"kind", &ea_cel_t_string}, {NULL, NULL}};
-static const struct ea_cel_field gvr_fields[] = {
-    {"group", &ea_cel_t_string}, {"version", &ea_cel_t_string}, {"resource", &ea_cel_t_string}, {NULL, NULL}};
+static const struct ea_cel_field gvk_fields[] = {{"group", &ea_cel_t_string},
+                                                 {"version", &ea_cel_t_string},
+                                                 {"kind", &ea_cel_t_string},
+                                                 {NULL, NULL}};
+static const struct ea_cel_field gvr_fields[] = {{"group", &ea_cel_t_string},
+                                                 {"version", &ea_cel_t_string},
+                                                 {"resource", &ea_cel_t_string},
+                                                 {NULL, NULL}};
 static const struct ea_cel_field user_fields[] = {{"username", &ea_cel_t_string},
                                                   {"uid", &ea_cel_t_string},
                                                   {"groups", &ea_cel_t_list_string},
                                                   {"extra", &map_strings},
                                                   {NULL, NULL}};
-static const struct ea_cel_type gvk = {.kind = EA_T_OBJECT, .name = "kubernetes.GroupVersionKind", .fields = gvk_fields};
-static const struct ea_cel_type gvr = {.kind = EA_T_OBJECT, .name = "kubernetes.GroupVersionResource", .fields = gvr_fields};
-static const struct ea_cel_type user = {.kind = EA_T_OBJECT, .name = "kubernetes.UserInfo", .fields = user_fields};
+static const struct ea_cel_type gvk = {
+    .kind = EA_T_OBJECT, .name = "kubernetes.GroupVersionKind", .fields = gvk_fields};
+static const struct ea_cel_type gvr = {
+    .kind = EA_T_OBJECT, .name = "kubernetes.GroupVersionResource", .fields = gvr_fields};
+static const struct ea_cel_type user = {
+    .kind = EA_T_OBJECT, .name = "kubernetes.UserInfo", .fields = user_fields};
 static const struct ea_cel_field request_fields[] = {{"kind", &gvk},
                                                      {"resource", &gvr},
                                                      {"subResource", &ea_cel_t_string},
@@ -66,28 +77,36 @@ static const struct ea_cel_field ns_meta_fields[] = {{"name", &ea_cel_t_string},
                                                      {NULL, NULL}};
 static const struct ea_cel_type ns_meta = {
     .kind = EA_T_OBJECT, .name = "kubernetes.NamespaceMetadata", .fields = ns_meta_fields};
-static const struct ea_cel_field ns_condition_fields[] = {{"status", &ea_cel_t_string},
-                                                          {"type", &ea_cel_t_string},
-                                                          {"lastTransitionTime", &ea_cel_t_timestamp},
-                                                          {"message", &ea_cel_t_string},
-                                                          {"reason", &ea_cel_t_string},
-                                                          {NULL, NULL}};
+static const struct ea_cel_field ns_condition_fields[] = {
+    {"status", &ea_cel_t_string},
+    {"type", &ea_cel_t_string},
+    {"lastTransitionTime", &ea_cel_t_timestamp},
+    {"message", &ea_cel_t_string},
+    {"reason", &ea_cel_t_string},
+    {NULL, NULL}};
 static const struct ea_cel_type ns_condition = {
     .kind = EA_T_OBJECT, .name = "kubernetes.NamespaceCondition", .fields = ns_condition_fields};
 static const struct ea_cel_type ns_conditions = {.kind = EA_T_LIST, .a = &ns_condition};
-static const struct ea_cel_field ns_status_fields[] = {{"conditions", &ns_conditions}, {"phase", &ea_cel_t_string}, {NULL, NULL}};
+static const struct ea_cel_field ns_status_fields[] = {
+    {"conditions", &ns_conditions}, {"phase", &ea_cel_t_string}, {NULL, NULL}};
 static const struct ea_cel_type ns_status = {
     .kind = EA_T_OBJECT, .name = "kubernetes.NamespaceStatus", .fields = ns_status_fields};
-static const struct ea_cel_field ns_spec_fields[] = {{"finalizers", &ea_cel_t_list_string}, {NULL, NULL}};
-static const struct ea_cel_type ns_spec = {.kind = EA_T_OBJECT, .name = "kubernetes.NamespaceSpec", .fields = ns_spec_fields};
+static const struct ea_cel_field ns_spec_fields[] = {{"finalizers", &ea_cel_t_list_string},
+                                                     {NULL, NULL}};
+static const struct ea_cel_type ns_spec = {
+    .kind = EA_T_OBJECT, .name = "kubernetes.NamespaceSpec", .fields = ns_spec_fields};
 static const struct ea_cel_field namespace_fields[] = {
     {"metadata", &ns_meta}, {"spec", &ns_spec}, {"status", &ns_status}, {NULL, NULL}};
-static const struct ea_cel_type namespace = {.kind = EA_T_OBJECT, .name = "kubernetes.Namespace", .fields = namespace_fields};
+static const struct ea_cel_type namespace = {
+    .kind = EA_T_OBJECT, .name = "kubernetes.Namespace", .fields = namespace_fields};
 
 static const struct ea_cel_type opaques[] = {
-    {.kind = EA_T_OPAQUE, .name = "kubernetes.Quantity"}, {.kind = EA_T_OPAQUE, .name = "net.IP"},
-    {.kind = EA_T_OPAQUE, .name = "net.CIDR"},            {.kind = EA_T_OPAQUE, .name = "kubernetes.URL"},
-    {.kind = EA_T_OPAQUE, .name = "kubernetes.Semver"},   {.kind = EA_T_OPAQUE, .name = "kubernetes.NamedFormat"},
+    {.kind = EA_T_OPAQUE, .name = "kubernetes.Quantity"},
+    {.kind = EA_T_OPAQUE, .name = "net.IP"},
+    {.kind = EA_T_OPAQUE, .name = "net.CIDR"},
+    {.kind = EA_T_OPAQUE, .name = "kubernetes.URL"},
+    {.kind = EA_T_OPAQUE, .name = "kubernetes.Semver"},
+    {.kind = EA_T_OPAQUE, .name = "kubernetes.NamedFormat"},
 };
 
 static const struct {
@@ -113,8 +132,8 @@ static const struct {
     {"namespace", &namespace},
 };
 
-static const struct ea_cel_type *param(struct ea_arena *a, enum ea_cel_tkind kind, const struct ea_cel_type *x,
-                                       const struct ea_cel_type *y)
+static const struct ea_cel_type *param(struct ea_arena *a, enum ea_cel_tkind kind,
+                                       const struct ea_cel_type *x, const struct ea_cel_type *y)
 {
     struct ea_cel_type *t = ea_arena_zalloc(a, sizeof *t);
 
@@ -131,9 +150,11 @@ const struct ea_cel_type *ea_cel_type_list(struct ea_arena *a, const struct ea_c
     return elem->kind == EA_T_DYN ? &ea_cel_t_list_dyn : param(a, EA_T_LIST, elem, NULL);
 }
 
-const struct ea_cel_type *ea_cel_type_map(struct ea_arena *a, const struct ea_cel_type *k, const struct ea_cel_type *v)
+const struct ea_cel_type *ea_cel_type_map(struct ea_arena *a, const struct ea_cel_type *k,
+                                          const struct ea_cel_type *v)
 {
-    return k->kind == EA_T_DYN && v->kind == EA_T_DYN ? &ea_cel_t_map_dyn : param(a, EA_T_MAP, k, v);
+    return k->kind == EA_T_DYN && v->kind == EA_T_DYN ? &ea_cel_t_map_dyn
+                                                      : param(a, EA_T_MAP, k, v);
 }
 
 const struct ea_cel_type *ea_cel_type_optional(struct ea_arena *a, const struct ea_cel_type *v)
@@ -243,11 +264,12 @@ static bool loose(const struct ea_cel_type *t)
     return t->kind == EA_T_DYN || t->kind == EA_T_ANY_ELEM;
 }
 
-/* null stands for messages, which here are timestamps, durations, objects and opaque values (cel-go checker/types.go) */
+/* null stands for messages, which here are timestamps, durations, objects and opaque values (cel-go
+ * checker/types.go) */
 static bool takes_null(const struct ea_cel_type *t)
 {
-    return t->kind == EA_T_OPAQUE || t->kind == EA_T_OBJECT || t->kind == EA_T_TIMESTAMP || t->kind == EA_T_DURATION ||
-           t->kind == EA_T_NULL;
+    return t->kind == EA_T_OPAQUE || t->kind == EA_T_OBJECT || t->kind == EA_T_TIMESTAMP ||
+           t->kind == EA_T_DURATION || t->kind == EA_T_NULL;
 }
 
 bool ea_cel_type_fits(const struct ea_cel_type *to, const struct ea_cel_type *from)

@@ -1,5 +1,5 @@
-/* Time zones without files and without the process's TZ: fixed offsets, and names by the table of POSIX TZ rules
- * (POSIX.1-2017 Base Definitions, 8.3: "CET-1CEST,M3.5.0,M10.5.0/3"). */
+/* Time zones without files and without the process's TZ: fixed offsets, and names by the table of
+ * POSIX TZ rules (POSIX.1-2017 Base Definitions, 8.3: "CET-1CEST,M3.5.0,M10.5.0/3"). */
 #include "cel/time.h"
 
 #include "cel/tz_table.h"
@@ -39,16 +39,24 @@ static const char *skip_name(const char *p)
     return p;
 }
 
+static const char *read_number(const char *p, int64_t *ret)
+{
+    for (*ret = 0; *p >= '0' && *p <= '9'; p++)
+        *ret = *ret * 10 + (*p - '0');
+    return p;
+}
+
 /* [+-]hh[:mm[:ss]] as seconds. */
 static const char *read_time(const char *p, int64_t *ret)
 {
-    int64_t v = 0, unit = 3600;
+    int64_t v = 0, unit = 3600, n;
     int sign = 1;
 
     if (*p == '-' || *p == '+')
         sign = *p++ == '-' ? -1 : 1;
     for (;; unit /= 60) {
-        v += strtol(p, (char **)(void *)&p, 10) * unit;
+        p = read_number(p, &n);
+        v += n * unit;
         if (*p != ':' || unit == 1)
             break;
         p++;
@@ -57,24 +65,24 @@ static const char *read_time(const char *p, int64_t *ret)
     return p;
 }
 
-/* ",Mm.w.d[/time]" or ",Jn[/time]": seconds of local wall time since 1970 at which it happens in that year. */
+/* ",Mm.w.d[/time]" or ",Jn[/time]": seconds of local wall time since 1970 at which it happens in
+ * that year. */
 static const char *read_change(const char *p, int64_t year, int64_t *ret)
 {
-    int64_t day, time = 7200;
-    long m, w, d;
+    int64_t day, time = 7200, m, w, d;
 
     p++;
     if (*p == 'M') {
-        m = strtol(p + 1, (char **)(void *)&p, 10);
-        w = strtol(p + 1, (char **)(void *)&p, 10);
-        d = strtol(p + 1, (char **)(void *)&p, 10);
+        p = read_number(p + 1, &m);
+        p = read_number(p + 1, &w);
+        p = read_number(p + 1, &d);
         day = ea_cel_days(year, (int)m, 1);
         day += (d - (day + 4) % 7 + 7) % 7 + (w - 1) * 7;
         /* week 5 is the last one that lies in the month */
         while (day >= (m == 12 ? ea_cel_days(year + 1, 1, 1) : ea_cel_days(year, (int)m + 1, 1)))
             day -= 7;
     } else {
-        d = strtol(p + 1, (char **)(void *)&p, 10);
+        p = read_number(p + 1, &d);
         day = ea_cel_days(year, 1, 1) + d - 1;
         if (d >= 60 && ea_cel_days(year, 3, 1) - ea_cel_days(year, 1, 1) == 60)
             day++;

@@ -20,13 +20,21 @@ static bool is_number(const struct ea_val *v)
 
 const char *ea_cel_value_type(const struct ea_val *v)
 {
-    static const char *const names[EA_V_COUNT] = {
-        [EA_V_NULL] = "null_type", [EA_V_BOOL] = "bool",     [EA_V_INT] = "int",
-        [EA_V_UINT] = "uint",      [EA_V_DOUBLE] = "double", [EA_V_STRING] = "string",
-        [EA_V_BYTES] = "bytes",    [EA_V_LIST] = "list",     [EA_V_MAP] = "map",
-        [EA_V_RAW] = "map",        [EA_V_TYPE] = "type",     [EA_V_TIMESTAMP] = "google.protobuf.Timestamp",
-        [EA_V_ERROR] = "error",    [EA_V_OPTIONAL] = "optional_type",
-        [EA_V_DURATION] = "google.protobuf.Duration"};
+    static const char *const names[EA_V_COUNT] = {[EA_V_NULL] = "null_type",
+                                                  [EA_V_BOOL] = "bool",
+                                                  [EA_V_INT] = "int",
+                                                  [EA_V_UINT] = "uint",
+                                                  [EA_V_DOUBLE] = "double",
+                                                  [EA_V_STRING] = "string",
+                                                  [EA_V_BYTES] = "bytes",
+                                                  [EA_V_LIST] = "list",
+                                                  [EA_V_MAP] = "map",
+                                                  [EA_V_RAW] = "map",
+                                                  [EA_V_TYPE] = "type",
+                                                  [EA_V_TIMESTAMP] = "google.protobuf.Timestamp",
+                                                  [EA_V_ERROR] = "error",
+                                                  [EA_V_OPTIONAL] = "optional_type",
+                                                  [EA_V_DURATION] = "google.protobuf.Duration"};
 
     v = ea_val_force(v);
     if (v->type == EA_V_OPAQUE)
@@ -38,7 +46,8 @@ const char *ea_cel_value_type(const struct ea_val *v)
 
 #define SIGN(a, b) ((a) < (b) ? -1 : (a) > (b) ? 1 : 0)
 
-/* As cel-go: beyond the range of the integer the double is the larger one, inside the integer is compared as a double. */
+/* As cel-go: beyond the range of the integer the double is the larger one, inside the integer is
+ * compared as a double. */
 static int int_double(int64_t i, double d)
 {
     if (isnan(d))
@@ -65,21 +74,21 @@ static int flip(int c)
 static int numbers(const struct ea_val *a, const struct ea_val *b)
 {
     switch (a->type * EA_V_COUNT + b->type) {
-    case EA_V_INT * EA_V_COUNT + EA_V_INT:
+    case EA_V_INT *EA_V_COUNT + EA_V_INT:
         return SIGN(a->i, b->i);
-    case EA_V_UINT * EA_V_COUNT + EA_V_UINT:
+    case EA_V_UINT *EA_V_COUNT + EA_V_UINT:
         return SIGN(a->u, b->u);
-    case EA_V_DOUBLE * EA_V_COUNT + EA_V_DOUBLE:
+    case EA_V_DOUBLE *EA_V_COUNT + EA_V_DOUBLE:
         return isnan(a->d) || isnan(b->d) ? 2 : SIGN(a->d, b->d);
-    case EA_V_INT * EA_V_COUNT + EA_V_UINT:
+    case EA_V_INT *EA_V_COUNT + EA_V_UINT:
         return a->i < 0 ? -1 : SIGN((uint64_t)a->i, b->u);
-    case EA_V_UINT * EA_V_COUNT + EA_V_INT:
+    case EA_V_UINT *EA_V_COUNT + EA_V_INT:
         return b->i < 0 ? 1 : SIGN(a->u, (uint64_t)b->i);
-    case EA_V_INT * EA_V_COUNT + EA_V_DOUBLE:
+    case EA_V_INT *EA_V_COUNT + EA_V_DOUBLE:
         return int_double(a->i, b->d);
-    case EA_V_DOUBLE * EA_V_COUNT + EA_V_INT:
+    case EA_V_DOUBLE *EA_V_COUNT + EA_V_INT:
         return flip(int_double(b->i, a->d));
-    case EA_V_UINT * EA_V_COUNT + EA_V_DOUBLE:
+    case EA_V_UINT *EA_V_COUNT + EA_V_DOUBLE:
         return uint_double(a->u, b->d);
     default:
         return flip(uint_double(b->u, a->d));
@@ -222,9 +231,9 @@ static uint32_t key_hash(const struct ea_val *key)
     case EA_V_STRING:
         return (uint32_t)ea_hash(key->s, key->n);
     case EA_V_DOUBLE:
-        h = key->d >= 0 && key->d < 18446744073709551616.0     ? (uint64_t)key->d
+        h = key->d >= 0 && key->d < 18446744073709551616.0   ? (uint64_t)key->d
             : key->d < 0 && key->d >= -9223372036854775808.0 ? (uint64_t)(int64_t)key->d
-                                                                : 0;
+                                                             : 0;
         break;
     case EA_V_BOOL:
         h = key->b ? 3 : 5;
@@ -289,7 +298,8 @@ int ea_cel_mapb_init(struct ea_cel_mapb *b, struct ea_arena *a, uint32_t n)
     return 0;
 }
 
-int ea_cel_mapb_add(struct ea_cel_mapb *b, const struct ea_val *key, const struct ea_val *v, struct ea_val **ret_old)
+int ea_cel_mapb_add(struct ea_cel_mapb *b, const struct ea_val *key, const struct ea_val *v,
+                    struct ea_val **ret_old)
 {
     uint32_t i, at = 0;
 
@@ -321,7 +331,8 @@ struct ea_val ea_cel_mapb_end(struct ea_cel_mapb *b)
     struct ea_val v = ea_val_map(b->m, b->n);
 
     v.flags = EA_VF_CEL;
-    /* the index is found by the number of members, so a map that stayed below its room goes without: it is built again */
+    /* the index is found by the number of members, so a map that stayed below its room goes
+     * without: it is built again */
     if (b->slots && b->n > LINEAR) {
         if (index_size(b->n) - 1 != b->mask) {
             struct ea_cel_mapb again;
@@ -347,7 +358,8 @@ size_t ea_cel_utf8_len(const char *p, size_t n)
 {
     size_t i = 0, rest = 0;
 
-    /* Code points are the bytes that do not continue one (10xxxxxx). Eight at a time: every cost of a string asks for this. */
+    /* Code points are the bytes that do not continue one (10xxxxxx). Eight at a time: every cost of
+     * a string asks for this. */
     for (; i + 8 <= n; i += 8) {
         uint64_t w;
 
@@ -419,12 +431,42 @@ int ea_cel_parse_double(struct ea_str s, double *ret)
         *ret = NAN;
         return 0;
     }
-    if ((t.n == 3 && strncasecmp(t.p, "inf", 3) == 0) || (t.n == 8 && strncasecmp(t.p, "infinity", 8) == 0)) {
+    if ((t.n == 3 && strncasecmp(t.p, "inf", 3) == 0) ||
+        (t.n == 8 && strncasecmp(t.p, "infinity", 8) == 0)) {
         *ret = sign * INFINITY;
         return 0;
     }
     rc = ea_num_parse(s, ret);
     return rc == -EINVAL ? rc : 0;
+}
+
+/* Appends text to a buffer that is large enough by construction. */
+static void put(char *out, size_t size, size_t *at, const char *s)
+{
+    size_t n = strlen(s);
+
+    EA_ASSERT(*at + n < size);
+    memcpy(out + *at, s, n + 1);
+    *at += n;
+}
+
+static void put_char(char *out, size_t size, size_t *at, char c)
+{
+    EA_ASSERT(*at + 1 < size);
+    out[(*at)++] = c;
+    out[*at] = '\0';
+}
+
+/* The exponent behind an 'e'. */
+static int exponent_of(const char *p)
+{
+    int v = 0, sign = 1;
+
+    if (*p == '-' || *p == '+')
+        sign = *p++ == '-' ? -1 : 1;
+    for (; *p >= '0' && *p <= '9' && v < 10000; p++)
+        v = v * 10 + (*p - '0');
+    return sign * v;
 }
 
 /* Digits and decimal exponent (d.ddd × 10^exp) out of the ECMAScript text. */
@@ -443,7 +485,7 @@ static int digits_of(const char *es, char digits[24], int *exp)
         }
     }
     if (*p == 'e')
-        e = atoi(p + 1);
+        e = exponent_of(p + 1);
     if (point < 0)
         point = n + lead;
     *exp = point - lead - 1 + e;
@@ -455,55 +497,59 @@ static int digits_of(const char *es, char digits[24], int *exp)
 
 void ea_cel_double_text(double d, char out[40])
 {
-    char es[EA_NUM_MAX], digits[24];
-    int n, exp, i, at = 0;
+    char es[EA_NUM_MAX], digits[24], tail[16];
+    size_t at = 0;
+    int n, exp, i;
 
+    out[0] = '\0';
     if (isnan(d) || isinf(d)) {
-        strcpy(out, isnan(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf");
+        put(out, 40, &at, isnan(d) ? "NaN" : d > 0 ? "+Inf" : "-Inf");
         return;
     }
+    if (signbit(d))
+        put_char(out, 40, &at, '-');
     if (d == 0) {
-        strcpy(out, signbit(d) ? "-0" : "0");
+        put_char(out, 40, &at, '0');
         return;
     }
-    ea_num_print(fabs(d), es);
+    es[ea_num_print(fabs(d), es)] = '\0';
     n = digits_of(es, digits, &exp);
-    if (d < 0)
-        out[at++] = '-';
     if (exp < -4 || exp >= 6) {
-        out[at++] = digits[0];
+        put_char(out, 40, &at, digits[0]);
         if (n > 1)
-            at += sprintf(out + at, ".%s", digits + 1);
-        sprintf(out + at, "e%c%02d", exp < 0 ? '-' : '+', abs(exp));
+            put_char(out, 40, &at, '.');
+        put(out, 40, &at, digits + 1);
+        snprintf(tail, sizeof tail, "e%c%02d", exp < 0 ? '-' : '+', abs(exp));
+        put(out, 40, &at, tail);
         return;
     }
     if (exp < 0) {
-        at += sprintf(out + at, "0.");
+        put(out, 40, &at, "0.");
         for (i = -1; i > exp; i--)
-            out[at++] = '0';
-        strcpy(out + at, digits);
+            put_char(out, 40, &at, '0');
+        put(out, 40, &at, digits);
         return;
     }
     for (i = 0; i <= exp || i < n; i++) {
         if (i == exp + 1)
-            out[at++] = '.';
-        out[at++] = i < n ? digits[i] : '0';
+            put_char(out, 40, &at, '.');
+        put_char(out, 40, &at, i < n ? digits[i] : '0');
     }
-    out[at] = '\0';
 }
 
 /* Seconds with up to nine digits behind the point and no trailing zeros. */
 void ea_cel_duration_text(int64_t ns, char out[40])
 {
     uint64_t u = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
-    int at = sprintf(out, "%s%llu", ns < 0 ? "-" : "", (unsigned long long)(u / 1000000000u));
+    int at = snprintf(out, 40, "%s%llu", ns < 0 ? "-" : "", (unsigned long long)(u / 1000000000u));
 
     if (u % 1000000000u) {
-        at += sprintf(out + at, ".%09llu", (unsigned long long)(u % 1000000000u));
+        at += snprintf(out + at, 40 - (size_t)at, ".%09llu", (unsigned long long)(u % 1000000000u));
         while (out[at - 1] == '0')
             at--;
     }
-    strcpy(out + at, "s");
+    out[at] = 's';
+    out[at + 1] = '\0';
 }
 
 int ea_cel_add_text(struct ea_buf *b, const struct ea_val *v)

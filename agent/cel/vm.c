@@ -1,4 +1,5 @@
-/* The machine: one evaluation of one program. The loop itself is vm_loop.h, what it calls seldom is vm_ops.c. */
+/* The machine: one evaluation of one program. The loop itself is vm_loop.h, what it calls seldom is
+ * vm_ops.c. */
 #include "cel/vm.h"
 
 #include <stdio.h>
@@ -9,7 +10,8 @@
 /* Frames of this many values lie on the C stack; larger ones in the arena. */
 #define FRAME 56u
 
-/* Member of a map by a constant string: small maps by a scan of lengths, large ones by their index. */
+/* Member of a map by a constant string: small maps by a scan of lengths, large ones by their index.
+ */
 static inline const struct ea_val *lookup(const struct ea_val *map, const struct ea_val *key)
 {
     const struct ea_member *m = map->members;
@@ -18,13 +20,15 @@ static inline const struct ea_val *lookup(const struct ea_val *map, const struct
         return ea_cel_map_find(map, key);
     /* An empty map may have no members at all: no pointer behind its end. */
     for (uint32_t left = map->n; left > 0; left--, m++) {
-        if (m->key.n == key->n && m->key.type == EA_V_STRING && memcmp(m->key.s, key->s, key->n) == 0)
+        if (m->key.n == key->n && m->key.type == EA_V_STRING &&
+            memcmp(m->key.s, key->s, key->n) == 0)
             return ea_val_force(&m->val);
     }
     return NULL;
 }
 
-static inline int select_optional(struct ea_cel_vm *m, const struct ea_val *v, const struct ea_val *key, struct ea_val *ret)
+static inline int select_optional(struct ea_cel_vm *m, const struct ea_val *v,
+                                  const struct ea_val *key, struct ea_val *ret)
 {
     if (v->type == EA_V_OPTIONAL) {
         if (v->opt == NULL) {
@@ -56,7 +60,8 @@ static inline struct ea_val loop_start(unsigned macro)
     }
 }
 
-/* Frame of a loop: range, position (i) and room (n), accumulator, first variable, second variable. */
+/* Frame of a loop: range, position (i) and room (n), accumulator, first variable, second variable.
+ */
 static inline void bind_next(struct ea_val *l)
 {
     uint32_t i = (uint32_t)l[1].i++;
@@ -111,7 +116,8 @@ static int find_region(const struct ea_cel_prog *p, uint32_t at)
     return -1;
 }
 
-static int call_failed(struct ea_cel_vm *m, const struct ea_cel_fn *fn, int rc, const struct ea_val *args, unsigned n)
+static int call_failed(struct ea_cel_vm *m, const struct ea_cel_fn *fn, int rc,
+                       const struct ea_val *args, unsigned n)
 {
     if (rc == EA_CEL_FULL)
         return ea_cel_vm_full(m);
@@ -133,7 +139,8 @@ static int box(struct ea_cel_vm *m, struct ea_val *v)
 
 /* ---- trace mode ---- */
 
-static void set_element(struct ea_cel_vm *m, const struct ea_val *frame, const struct ea_cel_org **orgs, int loop)
+static void set_element(struct ea_cel_vm *m, const struct ea_val *frame,
+                        const struct ea_cel_org **orgs, int loop)
 {
     m->element = (struct ea_cel_element){0};
     if (loop >= 0) {
@@ -149,19 +156,23 @@ static void loop_next(struct ea_cel_vm *m, const struct ea_val *l, const struct 
     if (l[0].type == EA_V_LIST)
         o[3] = ea_cel_org_item(m->cx.arena, o[0], i, &l[0].items[i]);
     else
-        o[3] = ea_cel_org_child(m->cx.arena, o[0], &l[0].members[i].key, ea_val_force(&l[0].members[i].val));
+        o[3] = ea_cel_org_child(m->cx.arena, o[0], &l[0].members[i].key,
+                                ea_val_force(&l[0].members[i].val));
     o[4] = o[3];
 }
 
 /* The origin of the list in the making is kept beside the loop's position. */
-static void loop_collect(struct ea_cel_vm *m, const struct ea_val *l, const struct ea_cel_org **o, const struct ea_cel_org *item)
+static void loop_collect(struct ea_cel_vm *m, const struct ea_val *l, const struct ea_cel_org **o,
+                         const struct ea_cel_org *item)
 {
     struct ea_cel_org *list = (struct ea_cel_org *)o[1];
 
     if (list == NULL) {
-        const struct ea_cel_org **items = ea_arena_alloc(m->cx.arena, (size_t)l[0].n * sizeof(void *));
+        const struct ea_cel_org **items =
+            ea_arena_alloc(m->cx.arena, (size_t)l[0].n * sizeof(void *));
 
-        list = items ? (struct ea_cel_org *)ea_cel_org_list(m->cx.arena, items, 0, o[0], false) : NULL;
+        list =
+            items ? (struct ea_cel_org *)ea_cel_org_list(m->cx.arena, items, 0, o[0], false) : NULL;
         if (list)
             list->items = items;
         o[1] = list;
@@ -170,7 +181,8 @@ static void loop_collect(struct ea_cel_vm *m, const struct ea_val *l, const stru
         list->items[list->n++] = item;
 }
 
-static const struct ea_cel_org *loop_result(struct ea_cel_vm *m, const struct ea_val *l, const struct ea_cel_org **o, unsigned macro)
+static const struct ea_cel_org *loop_result(struct ea_cel_vm *m, const struct ea_val *l,
+                                            const struct ea_cel_org **o, unsigned macro)
 {
     struct ea_cel_org *list = (struct ea_cel_org *)o[1];
 
@@ -195,10 +207,13 @@ static const struct ea_cel_org *loop_result(struct ea_cel_vm *m, const struct ea
     }
 }
 
-static const struct ea_cel_org *call_origin(struct ea_cel_vm *m, const struct ea_cel_fn *fn, const struct ea_val *args,
-                                            const struct ea_cel_org **orgs, unsigned n, const struct ea_val *result)
+static const struct ea_cel_org *call_origin(struct ea_cel_vm *m, const struct ea_cel_fn *fn,
+                                            const struct ea_val *args,
+                                            const struct ea_cel_org **orgs, unsigned n,
+                                            const struct ea_val *result)
 {
-    static const char *const through[] = {"dyn", "optional.of", "optional.ofNonZeroValue", "value", "hasValue"};
+    static const char *const through[] = {"dyn", "optional.of", "optional.ofNonZeroValue", "value",
+                                          "hasValue"};
     const struct ea_cel_org *o = NULL;
     unsigned i;
 
@@ -211,7 +226,8 @@ static const struct ea_cel_org *call_origin(struct ea_cel_vm *m, const struct ea
     for (i = 0; i < n; i++)
         o = ea_cel_org_pick(o, orgs[i], &m->element, false);
     return o && (result->type == EA_V_LIST || result->type == EA_V_MAP || o->kind == EA_ORG_LIST)
-               ? ea_cel_org_derived(m->cx.arena, o) : o;
+               ? ea_cel_org_derived(m->cx.arena, o)
+               : o;
 }
 
 #define EA_CEL_TRACE 0
@@ -235,7 +251,8 @@ static int run_in(struct ea_cel_vm *m, struct ea_val *ret, uint64_t *ret_cost)
         orgs = ea_arena_zalloc(m->cx.arena, need * sizeof(void *));
     if (frame == NULL || (m->run->trace && orgs == NULL))
         return ea_cel_vm_full(m);
-    return m->run->trace ? run_1(m, frame, orgs, ret, ret_cost) : run_0(m, frame, NULL, ret, ret_cost);
+    return m->run->trace ? run_1(m, frame, orgs, ret, ret_cost)
+                         : run_0(m, frame, NULL, ret, ret_cost);
 }
 
 static void diagnose(const struct ea_cel_vm *m, int rc, struct ea_cel_diag *d)
@@ -254,7 +271,8 @@ static void diagnose(const struct ea_cel_vm *m, int rc, struct ea_cel_diag *d)
         ea_cel_locate(m->prog->source, pos, &d->line, &d->column);
 }
 
-int ea_cel_eval(struct ea_cel_run *r, const struct ea_cel_prog *p, struct ea_val *ret, struct ea_cel_diag *ret_diag)
+int ea_cel_eval(struct ea_cel_run *r, const struct ea_cel_prog *p, struct ea_val *ret,
+                struct ea_cel_diag *ret_diag)
 {
     struct ea_cel_vm m = {.run = r, .prog = p, .cx = {.arena = r->arena, .k8s = p->k8s, .run = r}};
     uint64_t cost = 0, left = r->cost < r->budget ? r->budget - r->cost : 0;

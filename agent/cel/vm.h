@@ -24,7 +24,7 @@ struct ea_cel_vm {
     uint64_t limit;
     uint64_t flushed; /* of the cost so far: already added to the run */
     uint32_t steps;
-    int fatal;        /* -E2BIG, -ETIME: ends the evaluation */
+    int fatal; /* -E2BIG, -ETIME: ends the evaluation */
     enum ea_cel_errkind fatal_kind;
     const char *fatal_text;
     struct ea_cel_element element; /* trace */
@@ -36,17 +36,25 @@ struct ea_cel_vm {
 /* All answer 0, -EINVAL (vm->err) or -E2BIG (vm->fatal). */
 int ea_cel_vm_raise(struct ea_cel_vm *m, const char *fmt, ...) EA_PRINTF(2, 3);
 int ea_cel_vm_full(struct ea_cel_vm *m);
-int ea_cel_vm_overload(struct ea_cel_vm *m, const char *what, const struct ea_val *a, const struct ea_val *b);
-int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a, const struct ea_val *b, struct ea_val *ret);
+int ea_cel_vm_overload(struct ea_cel_vm *m, const char *what, const struct ea_val *a,
+                       const struct ea_val *b);
+int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a,
+                    const struct ea_val *b, struct ea_val *ret);
 int ea_cel_vm_negate(struct ea_cel_vm *m, const struct ea_val *a, struct ea_val *ret);
-int ea_cel_vm_in(struct ea_cel_vm *m, const struct ea_val *x, const struct ea_val *range, bool *ret);
-int ea_cel_vm_select(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *v, const struct ea_val *key, struct ea_val *ret);
-int ea_cel_vm_index(struct ea_cel_vm *m, bool optional, const struct ea_val *v, const struct ea_val *key, struct ea_val *ret);
-int ea_cel_vm_list(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, const struct ea_val *bits, struct ea_val *ret);
-int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, const struct ea_val *bits, struct ea_val *ret);
+int ea_cel_vm_in(struct ea_cel_vm *m, const struct ea_val *x, const struct ea_val *range,
+                 bool *ret);
+int ea_cel_vm_select(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *v,
+                     const struct ea_val *key, struct ea_val *ret);
+int ea_cel_vm_index(struct ea_cel_vm *m, bool optional, const struct ea_val *v,
+                    const struct ea_val *key, struct ea_val *ret);
+int ea_cel_vm_list(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n,
+                   const struct ea_val *bits, struct ea_val *ret);
+int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n,
+                  const struct ea_val *bits, struct ea_val *ret);
 int ea_cel_vm_iter(struct ea_cel_vm *m, const struct ea_val *range, struct ea_val *local);
 int ea_cel_vm_collect(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *v);
-int ea_cel_vm_collect_map(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *k, const struct ea_val *v);
+int ea_cel_vm_collect_map(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *k,
+                          const struct ea_val *v);
 int ea_cel_vm_collect_entry(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *entry);
 int ea_cel_vm_var(struct ea_cel_vm *m, unsigned slot, struct ea_val *ret, uint64_t cost);
 /* Charge of == and of ordered comparison and concatenation of strings. */

@@ -1,31 +1,33 @@
-/* cel/vm_loop.h - the loop of the machine. vm.c includes it twice: as it runs, and once more for trace mode, where every value on the
- * stack has an origin beside it and && || all exists look at everything.
+/* cel/vm_loop.h - the loop of the machine. vm.c includes it twice: as it runs, and once more for
+ * trace mode, where every value on the stack has an origin beside it and && || all exists look at
+ * everything.
  *
  * Thread:  [owner] of the run.
  */
 #define PASTE2(a, b) a##b
 #define PASTE(a, b) PASTE2(a, b)
 #if EA_CEL_TRACE
-#define ORG(p) (orgs[(p) - frame])
+#define ORG(p) (orgs[(p)-frame])
 #define SET_ORG(p, e) (ORG(p) = (e))
 #else
 #define SET_ORG(p, e) ((void)0)
 #endif
 
 #define NEXT_OP() goto *labels[(++pc)->op]
-#define JUMP_TO(t)                     \
-    do {                               \
-        pc = m->prog->code + (t);      \
-        goto *labels[pc->op];          \
+#define JUMP_TO(t)                                                                                 \
+    do {                                                                                           \
+        pc = m->prog->code + (t);                                                                  \
+        goto *labels[pc->op];                                                                      \
     } while (0)
 /* An instruction's helper failed: 0 goes on. */
-#define TRY(e)                         \
-    do {                               \
-        if (EA_UNLIKELY((e) != 0))     \
-            goto failed;               \
+#define TRY(e)                                                                                     \
+    do {                                                                                           \
+        if (EA_UNLIKELY((e) != 0))                                                                 \
+            goto failed;                                                                           \
     } while (0)
 
-static int PASTE(run_, EA_CEL_TRACE)(struct ea_cel_vm *m, struct ea_val *frame, const struct ea_cel_org **orgs, struct ea_val *ret,
+static int PASTE(run_, EA_CEL_TRACE)(struct ea_cel_vm *m, struct ea_val *frame,
+                                     const struct ea_cel_org **orgs, struct ea_val *ret,
                                      uint64_t *ret_cost)
 {
     static const void *const labels[] = {
@@ -54,12 +56,14 @@ L_LOCAL:
     NEXT_OP();
 L_VAR:
     cost += pc->b;
-    if (EA_LIKELY(m->run->slots[pc->c].state == EA_CEL_VALUE || m->run->slots[pc->c].state == EA_CEL_DONE)) {
+    if (EA_LIKELY(m->run->slots[pc->c].state == EA_CEL_VALUE ||
+                  m->run->slots[pc->c].state == EA_CEL_DONE)) {
         *sp = m->run->slots[pc->c].val;
     } else {
         TRY(ea_cel_vm_var(m, (unsigned)pc->c, sp, cost));
     }
-    SET_ORG(sp, m->run->trace->slots[pc->c] ? m->run->trace->slots[pc->c] : ea_cel_org_root(m->cx.arena, (unsigned)pc->c, sp));
+    SET_ORG(sp, m->run->trace->slots[pc->c] ? m->run->trace->slots[pc->c]
+                                            : ea_cel_org_root(m->cx.arena, (unsigned)pc->c, sp));
     sp++;
     NEXT_OP();
 L_CHARGE:
@@ -111,7 +115,8 @@ L_INDEX:
     cost += 1;
     TRY(ea_cel_vm_index(m, false, &sp[-2], &sp[-1], &tmp));
     cost -= tmp.type == EA_V_OPTIONAL && tmp.opt == NULL && sp[-2].type == EA_V_OPTIONAL;
-    SET_ORG(sp - 2, ea_cel_org_child(m->cx.arena, ORG(sp - 2), &sp[-1], tmp.type == EA_V_OPTIONAL ? tmp.opt : &tmp));
+    SET_ORG(sp - 2, ea_cel_org_child(m->cx.arena, ORG(sp - 2), &sp[-1],
+                                     tmp.type == EA_V_OPTIONAL ? tmp.opt : &tmp));
     sp--;
     sp[-1] = tmp;
     NEXT_OP();
@@ -127,7 +132,9 @@ L_LIST:
     cost += 10;
     TRY(ea_cel_vm_list(m, sp - pc->b, pc->b, pc->a ? &k[pc->c] : NULL, &tmp));
 #if EA_CEL_TRACE
-    ORG(sp - pc->b) = pc->a ? NULL : ea_cel_org_list(m->cx.arena, orgs + (sp - frame) - pc->b, pc->b, NULL, false);
+    ORG(sp - pc->b) =
+        pc->a ? NULL
+              : ea_cel_org_list(m->cx.arena, orgs + (sp - frame) - pc->b, pc->b, NULL, false);
 #endif
     sp -= pc->b;
     *sp++ = tmp;
@@ -184,8 +191,12 @@ L_GT:
 L_GE:
     cost += pc->a ? ea_cel_cost_equal(&sp[-2], &sp[-1]) : 1;
     if (EA_UNLIKELY(ea_cel_compare(&sp[-2], &sp[-1], &c)))
-        TRY(ea_cel_vm_overload(m, pc->op == EA_I_LT ? "_<_" : pc->op == EA_I_LE ? "_<=_" : pc->op == EA_I_GT ? "_>_" : "_>=_", &sp[-2],
-                               &sp[-1]));
+        TRY(ea_cel_vm_overload(m,
+                               pc->op == EA_I_LT   ? "_<_"
+                               : pc->op == EA_I_LE ? "_<=_"
+                               : pc->op == EA_I_GT ? "_>_"
+                                                   : "_>=_",
+                               &sp[-2], &sp[-1]));
     SET_ORG(sp - 2, ea_cel_org_pick(ORG(sp - 2), ORG(sp - 1), &m->element, false));
     sp--;
     sp[-1] = ea_val_bool(c != 2 && (pc->op == EA_I_LT   ? c < 0
@@ -264,7 +275,9 @@ L_CALL : {
     m->cx.error = NULL;
     tmp = ea_val_null();
     rc = fn->call(&m->cx, sp, pc->a, &tmp);
-    cost += fn->cost == EA_COST_ONE || (pc->b && fn->cost >= EA_COST_BY_OVERLOAD) ? 1 : ea_cel_call_cost(fn, sp, pc->a, &tmp);
+    cost += fn->cost == EA_COST_ONE || (pc->b && fn->cost >= EA_COST_BY_OVERLOAD)
+                ? 1
+                : ea_cel_call_cost(fn, sp, pc->a, &tmp);
     if (EA_UNLIKELY(rc))
         TRY(call_failed(m, fn, rc, sp, pc->a));
     if (EA_UNLIKELY(cost > m->limit))
@@ -423,7 +436,8 @@ L_COLLECT:
     l = frame + pc->b;
     TRY(ea_cel_vm_collect(m, l, sp));
 #if EA_CEL_TRACE
-    loop_collect(m, l, orgs + (l - frame), ORG(sp) ? ORG(sp) : ea_cel_org_derived(m->cx.arena, m->element.org));
+    loop_collect(m, l, orgs + (l - frame),
+                 ORG(sp) ? ORG(sp) : ea_cel_org_derived(m->cx.arena, m->element.org));
 #endif
     JUMP_TO(pc->c);
 L_COLLECT_VAR:

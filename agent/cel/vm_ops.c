@@ -46,15 +46,17 @@ int ea_cel_raise(struct ea_cel_ctx *cx, const char *fmt, ...)
     return s.p ? EA_CEL_RAISED : EA_CEL_FULL;
 }
 
-int ea_cel_vm_overload(struct ea_cel_vm *m, const char *what, const struct ea_val *a, const struct ea_val *b)
+int ea_cel_vm_overload(struct ea_cel_vm *m, const char *what, const struct ea_val *a,
+                       const struct ea_val *b)
 {
-    return ea_cel_vm_raise(m, "no such overload: %s(%s%s%s)", what, a ? ea_cel_value_type(a) : "", b ? ", " : "",
-                           b ? ea_cel_value_type(b) : "");
+    return ea_cel_vm_raise(m, "no such overload: %s(%s%s%s)", what, a ? ea_cel_value_type(a) : "",
+                           b ? ", " : "", b ? ea_cel_value_type(b) : "");
 }
 
 /* ---- arithmetic ---- */
 
-static int int_arith(struct ea_cel_vm *m, enum ea_cel_op op, int64_t x, int64_t y, struct ea_val *ret)
+static int int_arith(struct ea_cel_vm *m, enum ea_cel_op op, int64_t x, int64_t y,
+                     struct ea_val *ret)
 {
     int64_t r = 0;
     bool over;
@@ -81,7 +83,8 @@ static int int_arith(struct ea_cel_vm *m, enum ea_cel_op op, int64_t x, int64_t 
     return over ? ea_cel_vm_raise(m, "integer overflow") : 0;
 }
 
-static int uint_arith(struct ea_cel_vm *m, enum ea_cel_op op, uint64_t x, uint64_t y, struct ea_val *ret)
+static int uint_arith(struct ea_cel_vm *m, enum ea_cel_op op, uint64_t x, uint64_t y,
+                      struct ea_val *ret)
 {
     uint64_t r = 0;
     bool over = false;
@@ -106,7 +109,8 @@ static int uint_arith(struct ea_cel_vm *m, enum ea_cel_op op, uint64_t x, uint64
     return over ? ea_cel_vm_raise(m, "unsigned integer overflow") : 0;
 }
 
-static int concat(struct ea_cel_vm *m, const struct ea_val *a, const struct ea_val *b, struct ea_val *ret)
+static int concat(struct ea_cel_vm *m, const struct ea_val *a, const struct ea_val *b,
+                  struct ea_val *ret)
 {
     char *p;
 
@@ -114,7 +118,9 @@ static int concat(struct ea_cel_vm *m, const struct ea_val *a, const struct ea_v
         *ret = a->n == 0 ? *b : *a;
         return 0;
     }
-    p = a->n + (uint64_t)b->n > UINT32_MAX ? NULL : ea_arena_alloc_aligned(m->cx.arena, (size_t)a->n + b->n, 1);
+    p = a->n + (uint64_t)b->n > UINT32_MAX
+            ? NULL
+            : ea_arena_alloc_aligned(m->cx.arena, (size_t)a->n + b->n, 1);
     if (p == NULL)
         return ea_cel_vm_full(m);
     memcpy(p, a->s, a->n);
@@ -125,7 +131,8 @@ static int concat(struct ea_cel_vm *m, const struct ea_val *a, const struct ea_v
     return 0;
 }
 
-static int concat_lists(struct ea_cel_vm *m, const struct ea_val *a, const struct ea_val *b, struct ea_val *ret)
+static int concat_lists(struct ea_cel_vm *m, const struct ea_val *a, const struct ea_val *b,
+                        struct ea_val *ret)
 {
     struct ea_val *p;
 
@@ -133,7 +140,9 @@ static int concat_lists(struct ea_cel_vm *m, const struct ea_val *a, const struc
         *ret = a->n == 0 ? *b : *a;
         return 0;
     }
-    p = a->n + (uint64_t)b->n > UINT32_MAX ? NULL : ea_arena_alloc(m->cx.arena, ((size_t)a->n + b->n) * sizeof *p);
+    p = a->n + (uint64_t)b->n > UINT32_MAX
+            ? NULL
+            : ea_arena_alloc(m->cx.arena, ((size_t)a->n + b->n) * sizeof *p);
     if (p == NULL)
         return ea_cel_vm_full(m);
     memcpy(p, a->items, a->n * sizeof *p);
@@ -144,22 +153,31 @@ static int concat_lists(struct ea_cel_vm *m, const struct ea_val *a, const struc
 
 static int double_arith(enum ea_cel_op op, double x, double y, struct ea_val *ret)
 {
-    *ret = ea_val_double(op == EA_I_ADD ? x + y : op == EA_I_SUB ? x - y : op == EA_I_MUL ? x * y : x / y);
+    *ret = ea_val_double(op == EA_I_ADD   ? x + y
+                         : op == EA_I_SUB ? x - y
+                         : op == EA_I_MUL ? x * y
+                                          : x / y);
     return 0;
 }
 
-static int time_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a, const struct ea_val *b, struct ea_val *ret)
+static int time_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a,
+                      const struct ea_val *b, struct ea_val *ret)
 {
     const char *why = ea_cel_time_arith(op == EA_I_SUB, a, b, ret);
 
     return why == NULL ? 0 : ea_cel_vm_raise(m, "%s", why);
 }
 
-int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a, const struct ea_val *b, struct ea_val *ret)
+int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a,
+                    const struct ea_val *b, struct ea_val *ret)
 {
-    static const char *const names[] = {[EA_I_ADD - EA_I_ADD] = "_+_", [EA_I_SUB - EA_I_ADD] = "_-_", [EA_I_MUL - EA_I_ADD] = "_*_",
-                                        [EA_I_DIV - EA_I_ADD] = "_/_", [EA_I_MOD - EA_I_ADD] = "_%_"};
-    bool time = (a->type == EA_V_TIMESTAMP || a->type == EA_V_DURATION) && (b->type == EA_V_TIMESTAMP || b->type == EA_V_DURATION);
+    static const char *const names[] = {[EA_I_ADD - EA_I_ADD] = "_+_",
+                                        [EA_I_SUB - EA_I_ADD] = "_-_",
+                                        [EA_I_MUL - EA_I_ADD] = "_*_",
+                                        [EA_I_DIV - EA_I_ADD] = "_/_",
+                                        [EA_I_MOD - EA_I_ADD] = "_%_"};
+    bool time = (a->type == EA_V_TIMESTAMP || a->type == EA_V_DURATION) &&
+                (b->type == EA_V_TIMESTAMP || b->type == EA_V_DURATION);
 
     if (a->type == b->type) {
         switch (a->type) {
@@ -184,7 +202,8 @@ int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val 
             break;
         }
     }
-    if (time && (op == EA_I_ADD || op == EA_I_SUB) && !(op == EA_I_ADD && a->type == EA_V_TIMESTAMP && b->type == EA_V_TIMESTAMP) &&
+    if (time && (op == EA_I_ADD || op == EA_I_SUB) &&
+        !(op == EA_I_ADD && a->type == EA_V_TIMESTAMP && b->type == EA_V_TIMESTAMP) &&
         !(op == EA_I_SUB && a->type == EA_V_DURATION && b->type == EA_V_TIMESTAMP))
         return time_arith(m, op, a, b, ret);
     return ea_cel_vm_overload(m, names[op - EA_I_ADD], a, b);
@@ -235,8 +254,10 @@ static const char *key_text(const struct ea_val *key, char out[80])
     return out;
 }
 
-/* Not a map: null and scalars hold nothing in Kubernetes (cel-go, refQualify); here they do not support selection. */
-static int select_other(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *v, const struct ea_val *key, struct ea_val *ret)
+/* Not a map: null and scalars hold nothing in Kubernetes (cel-go, refQualify); here they do not
+ * support selection. */
+static int select_other(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *v,
+                        const struct ea_val *key, struct ea_val *ret)
 {
     if (m->prog->k8s && v->type != EA_V_LIST && op != EA_I_SELECT) {
         *ret = op == EA_I_HAS ? ea_val_bool(false) : ea_cel_optional(NULL);
@@ -246,11 +267,12 @@ static int select_other(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_
         return ea_cel_vm_raise(m, "unsupported index type 'string' in list");
     if (m->prog->k8s)
         return ea_cel_vm_raise(m, "no such key: %.*s", EA_STRF(ea_val_text(key)));
-    return ea_cel_vm_raise(m, "no such key: %.*s, type '%s' does not support field selection", EA_STRF(ea_val_text(key)),
-                           ea_cel_value_type(v));
+    return ea_cel_vm_raise(m, "no such key: %.*s, type '%s' does not support field selection",
+                           EA_STRF(ea_val_text(key)), ea_cel_value_type(v));
 }
 
-int ea_cel_vm_select(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *v, const struct ea_val *key, struct ea_val *ret)
+int ea_cel_vm_select(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *v,
+                     const struct ea_val *key, struct ea_val *ret)
 {
     const struct ea_val *held = v, *found;
 
@@ -292,7 +314,8 @@ static bool list_index(const struct ea_val *key, int64_t *ret)
     return true;
 }
 
-static int index_list(struct ea_cel_vm *m, const struct ea_val *v, const struct ea_val *key, const struct ea_val **ret)
+static int index_list(struct ea_cel_vm *m, const struct ea_val *v, const struct ea_val *key,
+                      const struct ea_val **ret)
 {
     int64_t i;
 
@@ -302,7 +325,8 @@ static int index_list(struct ea_cel_vm *m, const struct ea_val *v, const struct 
     return 0;
 }
 
-int ea_cel_vm_index(struct ea_cel_vm *m, bool optional, const struct ea_val *v, const struct ea_val *key, struct ea_val *ret)
+int ea_cel_vm_index(struct ea_cel_vm *m, bool optional, const struct ea_val *v,
+                    const struct ea_val *key, struct ea_val *ret)
 {
     const struct ea_val *found = NULL;
     char text[80];
@@ -323,14 +347,17 @@ int ea_cel_vm_index(struct ea_cel_vm *m, bool optional, const struct ea_val *v, 
         if (rc)
             return rc;
     } else if (!(m->prog->k8s && optional)) {
-        return m->prog->k8s ? ea_cel_vm_raise(m, "no such key: %s", key_text(key, text)) : ea_cel_vm_overload(m, "_[_]", v, key);
+        return m->prog->k8s ? ea_cel_vm_raise(m, "no such key: %s", key_text(key, text))
+                            : ea_cel_vm_overload(m, "_[_]", v, key);
     }
     if (optional) {
         *ret = ea_cel_optional(found);
         return 0;
     }
     if (found == NULL)
-        return ea_cel_vm_raise(m, v->type == EA_V_LIST ? "index out of bounds: %s" : "no such key: %s", key_text(key, text));
+        return ea_cel_vm_raise(m,
+                               v->type == EA_V_LIST ? "index out of bounds: %s" : "no such key: %s",
+                               key_text(key, text));
     *ret = *found;
     return 0;
 }
@@ -338,7 +365,8 @@ int ea_cel_vm_index(struct ea_cel_vm *m, bool optional, const struct ea_val *v, 
 /* ---- literals ---- */
 
 /* The value of an entry; false: left out. -EINVAL when a "?" entry is no optional. */
-static int entry(struct ea_cel_vm *m, const struct ea_val *bits, uint32_t i, const struct ea_val **v, bool *there)
+static int entry(struct ea_cel_vm *m, const struct ea_val *bits, uint32_t i,
+                 const struct ea_val **v, bool *there)
 {
     *there = true;
     if (bits == NULL || !(bits->s[i / 8] & (1 << (i % 8))))
@@ -351,7 +379,8 @@ static int entry(struct ea_cel_vm *m, const struct ea_val *bits, uint32_t i, con
     return 0;
 }
 
-int ea_cel_vm_list(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, const struct ea_val *bits, struct ea_val *ret)
+int ea_cel_vm_list(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n,
+                   const struct ea_val *bits, struct ea_val *ret)
 {
     struct ea_val *p = ea_arena_alloc(m->cx.arena, n * sizeof *p);
     uint32_t i, k = 0;
@@ -372,7 +401,8 @@ int ea_cel_vm_list(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, 
     return 0;
 }
 
-int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, const struct ea_val *bits, struct ea_val *ret)
+int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n,
+                  const struct ea_val *bits, struct ea_val *ret)
 {
     struct ea_cel_mapb b;
     struct ea_val *old;
@@ -387,7 +417,8 @@ int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, c
         const struct ea_val *k = &items[2 * i], *v = &items[2 * i + 1];
 
         /* cel-go takes any type for a key here */
-        if (!m->prog->k8s && k->type != EA_V_STRING && k->type != EA_V_INT && k->type != EA_V_UINT && k->type != EA_V_BOOL)
+        if (!m->prog->k8s && k->type != EA_V_STRING && k->type != EA_V_INT &&
+            k->type != EA_V_UINT && k->type != EA_V_BOOL)
             return ea_cel_vm_raise(m, "unsupported key type: %s", ea_cel_value_type(k));
         rc = entry(m, bits, i, &v, &there);
         if (rc)
@@ -409,7 +440,8 @@ int ea_cel_vm_map(struct ea_cel_vm *m, const struct ea_val *items, uint32_t n, c
 int ea_cel_vm_iter(struct ea_cel_vm *m, const struct ea_val *range, struct ea_val *local)
 {
     if (range->type != EA_V_LIST && range->type != EA_V_MAP)
-        return ea_cel_vm_raise(m, "no such overload: got '%s', expected iterable type", ea_cel_value_type(range));
+        return ea_cel_vm_raise(m, "no such overload: got '%s', expected iterable type",
+                               ea_cel_value_type(range));
     local[0] = *range;
     local[1] = (struct ea_val){.type = EA_V_INT};
     return 0;
@@ -451,7 +483,8 @@ static struct ea_cel_mapb *loop_map(struct ea_cel_vm *m, struct ea_val *local, u
     return b;
 }
 
-int ea_cel_vm_collect_map(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *k, const struct ea_val *v)
+int ea_cel_vm_collect_map(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *k,
+                          const struct ea_val *v)
 {
     struct ea_cel_mapb *b = loop_map(m, local, local[0].n);
     struct ea_val *old;
@@ -494,7 +527,8 @@ int ea_cel_vm_var(struct ea_cel_vm *m, unsigned slot, struct ea_val *ret, uint64
     if (s->state == EA_CEL_UNBOUND)
         return ea_cel_vm_raise(m, "no such attribute: %.*s", EA_STRF(name));
     if (s->state == EA_CEL_BUSY || m->run->depth >= EA_MAX_CEL_LAZY)
-        return ea_cel_vm_raise(m, "variable '%.*s' depends on itself or too deeply on others", EA_STRF(name));
+        return ea_cel_vm_raise(m, "variable '%.*s' depends on itself or too deeply on others",
+                               EA_STRF(name));
     s->state = EA_CEL_BUSY;
     m->run->cost += cost - m->flushed;
     m->flushed = cost;
@@ -517,7 +551,8 @@ int ea_cel_vm_var(struct ea_cel_vm *m, unsigned slot, struct ea_val *ret, uint64
         s->state = EA_CEL_LAZY;
         m->fatal = rc;
         m->fatal_kind = diag.kind;
-        m->fatal_text = rc == -ETIME ? "operation interrupted" : "operation cancelled: actual cost limit exceeded";
+        m->fatal_text = rc == -ETIME ? "operation interrupted"
+                                     : "operation cancelled: actual cost limit exceeded";
         return rc;
     }
     /* what the variable spent counts against the run, not against this expression */

@@ -8,12 +8,14 @@
 #include "unit/cel/cel_test.h"
 
 static const char deployment[] =
-    "{'metadata':{'labels':{'a.b/c':'x','plain':'y'}},'spec':{'hostPID':true,'replicas':1,'template':{'spec':{"
+    "{'metadata':{'labels':{'a.b/"
+    "c':'x','plain':'y'}},'spec':{'hostPID':true,'replicas':1,'template':{'spec':{"
     "'containers':["
     "{'name':'app','image':'r/x:latest','securityContext':{'runAsNonRoot':true},"
     "'ports':[{'containerPort':1},{'containerPort':2},{'containerPort':3,'hostPort':99}]},"
     "{'name':'b'}],"
-    "'initContainers':[{'name':'init-0'},{'name':'init-1','securityContext':{'privileged':true}}]}}}}";
+    "'initContainers':[{'name':'init-0'},{'name':'init-1','securityContext':{'privileged':true}}]}}"
+    "}}";
 
 static struct ea_cel_why why[16];
 
@@ -44,29 +46,38 @@ static void is(size_t i, const char *path, const char *key_path, const char *ele
 
 static void test_concatenated_lists(void **state)
 {
-    assert_int_equal(explain("variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"), 1);
+    assert_int_equal(
+        explain("variables.containers.all(c, !c.?securityContext.?privileged.orValue(false))"), 1);
     is(0, "spec.template.spec.initContainers[1].securityContext.privileged",
-       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.privileged", "init-1", true);
+       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.privileged", "init-1",
+       true);
     assert_int_equal(why[0].value.type, EA_V_BOOL);
     assert_true(why[0].value.b);
 }
 
 static void test_all_failing_elements_and_missing_fields(void **state)
 {
-    assert_int_equal(explain("variables.containers.all(c, c.?securityContext.?runAsNonRoot.orValue(false))"), 3);
+    assert_int_equal(
+        explain("variables.containers.all(c, c.?securityContext.?runAsNonRoot.orValue(false))"), 3);
     is(0, "spec.template.spec.containers[1].securityContext.runAsNonRoot",
        "spec.template.spec.containers[name=\"b\"].securityContext.runAsNonRoot", "b", false);
     is(1, "spec.template.spec.initContainers[0].securityContext.runAsNonRoot",
-       "spec.template.spec.initContainers[name=\"init-0\"].securityContext.runAsNonRoot", "init-0", false);
+       "spec.template.spec.initContainers[name=\"init-0\"].securityContext.runAsNonRoot", "init-0",
+       false);
     is(2, "spec.template.spec.initContainers[1].securityContext.runAsNonRoot",
-       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.runAsNonRoot", "init-1", false);
+       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.runAsNonRoot", "init-1",
+       false);
 }
 
 static void test_nested_loops_name_the_inner_element(void **state)
 {
-    assert_int_equal(explain("variables.containers.all(c, c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0))"), 1);
+    assert_int_equal(explain("variables.containers.all(c, c.?ports.orValue([]).all(p, "
+                             "p.?hostPort.orValue(0) == 0))"),
+                     1);
     is(0, "spec.template.spec.containers[0].ports[2].hostPort",
-       "spec.template.spec.containers[name=\"app\"].ports[{\"containerPort\":3,\"hostPort\":99}].hostPort", "", true);
+       "spec.template.spec.containers[name=\"app\"].ports[{\"containerPort\":3,\"hostPort\":99}]."
+       "hostPort",
+       "", true);
     assert_int_equal(why[0].value.i, 99);
 }
 
@@ -86,23 +97,31 @@ static void test_plain_selections(void **state)
 
 static void test_every_conjunct_is_looked_at(void **state)
 {
-    assert_int_equal(explain("!object.spec.?hostPID.orValue(false) && object.spec.replicas == 3"), 2);
+    assert_int_equal(explain("!object.spec.?hostPID.orValue(false) && object.spec.replicas == 3"),
+                     2);
     is(0, "spec.hostPID", "spec.hostPID", "", true);
     is(1, "spec.replicas", "spec.replicas", "", true);
     /* a guard that fails says less than the field behind it */
-    assert_int_equal(explain("has(object.spec.strategy) && object.spec.?strategy.?type.orValue('') == 'Recreate'"), 1);
+    assert_int_equal(
+        explain(
+            "has(object.spec.strategy) && object.spec.?strategy.?type.orValue('') == 'Recreate'"),
+        1);
     is(0, "spec.strategy.type", "spec.strategy.type", "", false);
     /* an error behind a failed guard is no reason */
-    assert_int_equal(explain("has(object.spec.strategy) && object.spec.strategy.type == 'Recreate'"), 1);
+    assert_int_equal(
+        explain("has(object.spec.strategy) && object.spec.strategy.type == 'Recreate'"), 1);
     is(0, "spec.strategy", "spec.strategy", "", false);
 }
 
 static void test_exists_that_should_not(void **state)
 {
-    assert_int_equal(explain("!variables.containers.exists(c, has(c.securityContext) && has(c.securityContext.privileged)"
-                             " && c.securityContext.privileged == true)"), 1);
+    assert_int_equal(explain("!variables.containers.exists(c, has(c.securityContext) && "
+                             "has(c.securityContext.privileged)"
+                             " && c.securityContext.privileged == true)"),
+                     1);
     is(0, "spec.template.spec.initContainers[1].securityContext.privileged",
-       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.privileged", "init-1", true);
+       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.privileged", "init-1",
+       true);
     assert_int_equal(explain("variables.containers.exists(c, c.name == 'sidecar')"), 1);
     is(0, "spec.template.spec.containers", "spec.template.spec.containers", "", true);
 }
@@ -110,8 +129,10 @@ static void test_exists_that_should_not(void **state)
 static void test_filter_and_size(void **state)
 {
     assert_int_equal(explain("variables.containers.filter(c, !has(c.image)).size() == 0"), 3);
-    is(0, "spec.template.spec.containers[1]", "spec.template.spec.containers[name=\"b\"]", "b", true);
-    is(2, "spec.template.spec.initContainers[1]", "spec.template.spec.initContainers[name=\"init-1\"]", "init-1", true);
+    is(0, "spec.template.spec.containers[1]", "spec.template.spec.containers[name=\"b\"]", "b",
+       true);
+    is(2, "spec.template.spec.initContainers[1]",
+       "spec.template.spec.initContainers[name=\"init-1\"]", "init-1", true);
     assert_int_equal(explain("size(variables.containers.filter(c, !has(c.image))) < 2"), 3);
 }
 
@@ -123,15 +144,19 @@ static void test_map_keys_as_elements(void **state)
 
 static void test_mapped_lists_keep_their_place(void **state)
 {
-    assert_int_equal(explain("variables.containers.map(c, c.name).all(n, n.startsWith('i') || n == 'app')"), 1);
-    is(0, "spec.template.spec.containers[1].name", "spec.template.spec.containers[name=\"b\"].name", "b", true);
+    assert_int_equal(
+        explain("variables.containers.map(c, c.name).all(n, n.startsWith('i') || n == 'app')"), 1);
+    is(0, "spec.template.spec.containers[1].name", "spec.template.spec.containers[name=\"b\"].name",
+       "b", true);
 }
 
 static void test_either_place_may_satisfy(void **state)
 {
     assert_int_equal(explain("object.spec.template.spec.?hostUsers.orValue(true) == false ||"
-                             " variables.containers.all(c, has(c.image))"), 3);
-    is(0, "spec.template.spec.containers[1].image", "spec.template.spec.containers[name=\"b\"].image", "b", false);
+                             " variables.containers.all(c, has(c.image))"),
+                     3);
+    is(0, "spec.template.spec.containers[1].image",
+       "spec.template.spec.containers[name=\"b\"].image", "b", false);
 }
 
 static void test_true_and_errors_have_no_reasons(void **state)
