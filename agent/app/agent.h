@@ -97,6 +97,8 @@ void ea_agent_digest(void *agent, bool keyed, struct ea_str bytes, char ret_hex[
 void ea_agent_record(struct ea_agent *a, enum ea_record_type type, struct ea_str body);
 /* agent_source.c: store, audit, informer or folder. */
 EA_MUST_CHECK int ea_agent_source_start(struct ea_agent *a, struct ea_err *err);
+/* Begins to watch the cluster: a pod with the seat does. */
+EA_MUST_CHECK int ea_agent_source_watch(struct ea_agent *a, struct ea_err *err);
 void ea_agent_source_stop(struct ea_agent *a);
 bool ea_agent_source_ready(struct ea_agent *a, char *why, size_t n);
 /* agent_serve.c: webhook, web, health. */
@@ -104,11 +106,18 @@ EA_MUST_CHECK int ea_agent_serve_start(struct ea_agent *a, struct ea_err *err);
 void ea_agent_serve_stop(struct ea_agent *a);
 /* With one more reference to the rules, given back by its `release`. */
 void ea_agent_policy(struct ea_agent *a, struct ea_admission_policy *ret);
-/* agent_seat.c: Lease, label, webhook configuration. */
+/* agent_seat.c: seat, certificate, path token, webhook configuration; nothing with the directory source. */
 EA_MUST_CHECK int ea_agent_seat_start(struct ea_agent *a, struct ea_err *err);
+EA_MUST_CHECK int ea_agent_seat_certificate(struct ea_agent *a, struct ea_err *err);
+EA_MUST_CHECK int ea_agent_seat_take(struct ea_agent *a, struct ea_err *err);
 void ea_agent_seat_tick(struct ea_agent *a);
-void ea_agent_seat_stop(struct ea_agent *a);
+/* The rule set changed: the webhook configuration may too. */
+void ea_agent_seat_poke(struct ea_agent *a);
+bool ea_agent_seat_held(const struct ea_agent *a);
 bool ea_agent_seat_ready(struct ea_agent *a, char *why, size_t n);
+/* Callers are led away; running requests may end. */
+void ea_agent_seat_drain(struct ea_agent *a);
+void ea_agent_seat_release(struct ea_agent *a);
 /* agent_hello.c: what `make run` prints, then findings as they change. */
 void ea_agent_hello(struct ea_agent *a, const char *state_dir);
 void ea_agent_show_changes(struct ea_agent *a);

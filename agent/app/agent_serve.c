@@ -30,13 +30,35 @@ const char *ea_agent_cert(const struct ea_agent *a, const char *name, char path[
     return path;
 }
 
+/* "https://[::1]:8443/x" -> "::1" */
+static void host_of(const char *url, char *out, size_t n)
+{
+    const char *at = strstr(url, "://");
+    struct ea_str rest, host = ea_str_cut(ea_str(at ? at + 3 : url), '/', &rest);
+
+    if (host.n && host.p[0] == '[')
+        host = ea_str_cut(ea_strn(host.p + 1, host.n - 1), ']', &rest);
+    else
+        host = ea_str_cut(host, ':', &rest);
+    (void)snprintf(out, n, "%.*s", EA_STRF(host));
+}
+
 int ea_agent_tls_ensure(struct ea_agent *a, struct ea_err *err)
 {
     const char *host = *a->config->node_name ? a->config->node_name : getenv("NODE_NAME");
-    const char *const names[] = {
-        "localhost", "127.0.0.1", "::1", "eucs-agent", host && *host ? host : NULL, NULL};
+    char url_host[256] = "";
 
-    a->tls_dir = ea_xasprintf("%s/tls", a->config->evidence_dir);
+    if (*a->config->webhook_url)
+        host_of(a->config->webhook_url, url_host, sizeof(url_host));
+    const char *names[8] = {"localhost", "127.0.0.1", "::1", "eucs-agent"};
+    size_t n = 4;
+
+    if (host && *host)
+        names[n++] = host;
+    if (*url_host)
+        names[n++] = url_host;
+    if (!a->tls_dir)
+        a->tls_dir = ea_xasprintf("%s/tls", a->config->evidence_dir);
     return ea_tls_files_ensure(a->tls_dir, names, err);
 }
 
@@ -225,8 +247,8 @@ int ea_agent_serve_start(struct ea_agent *a, struct ea_err *err)
 
     a->web = ea_agent_web_new();
     a->web->started = ea_wall_now();
-    if ((a->config->webhook_enabled || a->config->web_enabled) && !a->tls_dir)
-        r = ea_agent_tls_ensure(a, err);
+    if (a->config->webhook_enabled || a->config->web_enabled)
+        r = a->seat ? ea_agent_seat_certificate(a, err) : ea_agent_tls_ensure(a, err);
     if (!r && a->config->webhook_enabled)
         r = start_webhook(a, err);
     if (!r && a->config->web_enabled)

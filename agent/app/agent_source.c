@@ -85,7 +85,7 @@ static int start_audit(struct ea_agent *a, struct ea_err *err)
         .log = a->log,
         .digest_path = digest,
         .floor = (enum ea_level)ea_level_parse(ea_str(a->config->level)),
-        .record = true,
+        .record = a->directory,
         .outage_gaps = !a->directory,
     };
     int r = ea_audit_new(&o, &a->audit, err);
@@ -94,8 +94,11 @@ static int start_audit(struct ea_agent *a, struct ea_err *err)
     return r;
 }
 
-static int start_informer(struct ea_agent *a, struct ea_err *err)
+int ea_agent_source_watch(struct ea_agent *a, struct ea_err *err)
 {
+    if (a->discovery)
+        ea_discovery_free(a->discovery);
+    a->discovery = NULL;
     int r = ea_discovery_load(a->kube, &a->discovery, err);
 
     if (r)
@@ -126,7 +129,7 @@ int ea_agent_source_start(struct ea_agent *a, struct ea_err *err)
     if (r)
         return r;
     if (!a->directory)
-        return start_informer(a, err);
+        return 0;
     const struct ea_dir_opts o = {
         .path = a->config->source_path,
         .rules = a->rules->set,
@@ -147,6 +150,8 @@ bool ea_agent_source_ready(struct ea_agent *a, char *why, size_t n)
         }
         return true;
     }
+    if (!ea_agent_seat_held(a))
+        return true; /* without the seat nothing is watched */
     if (!a->informer || !ea_informer_synced(a->informer)) {
         (void)snprintf(why, n, "the first lists are not complete");
         return false;

@@ -101,9 +101,11 @@ int ea_agent_start(struct ea_agent *a, const struct ea_agent_args *args, struct 
     if (!r)
         r = ea_agent_source_start(a, err);
     if (!r)
+        r = ea_agent_seat_start(a, err);
+    if (!r)
         r = ea_agent_serve_start(a, err);
     if (!r)
-        r = ea_agent_seat_start(a, err);
+        r = ea_agent_seat_take(a, err);
     if (!r && a->embedded)
         ea_agent_hello(a, args->state_dir);
     return r;
@@ -148,6 +150,7 @@ void ea_agent_reload(struct ea_agent *a)
         ea_admission_publish(a->admission, &policy);
     }
     ea_agent_rules_unref(old);
+    ea_agent_seat_poke(a);
 }
 
 void ea_agent_stop(struct ea_agent *a, const char *reason)
@@ -156,8 +159,9 @@ void ea_agent_stop(struct ea_agent *a, const char *reason)
 
     /* callers are led away first, then running reviews end, then the source falls silent, then the
      * log is closed */
-    ea_agent_seat_stop(a);
+    ea_agent_seat_drain(a);
     ea_agent_serve_stop(a);
+    ea_agent_seat_release(a);
     ea_agent_shown_free(a);
     ea_agent_source_stop(a);
     for (unsigned i = 0; i < a->n_sinks; i++)
