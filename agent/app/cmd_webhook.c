@@ -1,10 +1,12 @@
-/* app/cmd_webhook.c - `webhook render`: the webhook configuration that the agent would make, for review. */
+/* app/cmd_webhook.c - `webhook render`: the webhook configuration that the agent would make, for
+ * review. */
 #include "app/rules.h"
 #include "app/webhook_config.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "doc/json.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -21,13 +23,13 @@ static void indent(struct ea_buf *b, unsigned depth)
 /* Words that stay strings without quotes in every YAML version. */
 static bool plain(struct ea_str s)
 {
-    static const char *const taken[] = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"};
+    static const char *const taken[] = {"true", "false", "null", "yes", "no",
+                                        "on",   "off",   "y",    "n"};
 
-    if (!s.n || !((s.p[0] >= 'a' && s.p[0] <= 'z') || (s.p[0] >= 'A' && s.p[0] <= 'Z')))
+    if (!s.n || !isalpha((unsigned char)s.p[0]))
         return false;
     for (size_t i = 0; i < s.n; i++) {
-        if (!((s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= 'A' && s.p[i] <= 'Z') ||
-              (s.p[i] >= '0' && s.p[i] <= '9') || strchr("-./_", s.p[i])))
+        if (!isalnum((unsigned char)s.p[i]) && !strchr("-./_", s.p[i]))
             return false;
     }
     for (size_t i = 0; i < EA_COUNT(taken); i++) {
@@ -71,11 +73,13 @@ static bool is_block(const struct ea_val *v)
     return (v->type == EA_V_MAP || v->type == EA_V_LIST) && v->n > 0;
 }
 
-/* first: the cursor stands behind "- " already. Recursion is as deep as our own document, six levels. */
+/* first: the cursor stands behind "- " already. Recursion is as deep as our own document, six
+ * levels. */
 static void yaml(struct ea_buf *b, const struct ea_val *v, unsigned depth, bool first)
 {
     for (uint32_t i = 0; i < v->n; i++) {
-        const struct ea_val *x = v->type == EA_V_MAP ? ea_val_force(&v->members[i].val) : ea_val_at(v, i);
+        const struct ea_val *x =
+            v->type == EA_V_MAP ? ea_val_force(&v->members[i].val) : ea_val_at(v, i);
 
         if (!first || i)
             indent(b, depth);
@@ -101,7 +105,8 @@ static void yaml(struct ea_buf *b, const struct ea_val *v, unsigned depth, bool 
 
 /* ---- the command ---- */
 
-/* The CA that the agent would put in, as far as it lies in files: configured, or made by the agent. */
+/* The CA that the agent would put in, as far as it lies in files: configured, or made by the agent.
+ */
 static void read_ca(const struct ea_config *c, char **ret, size_t *ret_n)
 {
     EA_AUTO_FREE char *own = ea_xasprintf("%s/tls/ca.crt", c->evidence_dir);
@@ -175,8 +180,17 @@ static int run(const struct ea_args *a)
 
 static const struct ea_opt options[] = {
     EA_RULES_OPTIONS,
-    {.name = "output", .letter = 'o', .kind = EA_OPT_VALUE, .arg = "FORMAT", .dflt = "yaml", .choices = "yaml|json", .help = "yaml or json"},
-    {.name = "namespace", .kind = EA_OPT_VALUE, .arg = "NAME", .dflt = "eucs-agent",
+    {.name = "output",
+     .letter = 'o',
+     .kind = EA_OPT_VALUE,
+     .arg = "FORMAT",
+     .dflt = "yaml",
+     .choices = "yaml|json",
+     .help = "yaml or json"},
+    {.name = "namespace",
+     .kind = EA_OPT_VALUE,
+     .arg = "NAME",
+     .dflt = "eucs-agent",
      .help = "namespace of the release, when neither the configuration nor POD_NAMESPACE says it"},
     {.name = NULL},
 };
@@ -186,8 +200,10 @@ const struct ea_cmd ea_cmd_webhook_render = {
     .name = "webhook render",
     .summary = "print the webhook configuration that the agent would make",
     .usage = "[--config FILE] [--output yaml|json]",
-    .text = "Two webhooks: enforce has what some control denies (failurePolicy Fail while the agent is ready), advise the\n"
-            "rest (always Ignore). The path token and the ownerReference are put in by the running agent.\n\n"
+    .text = "Two webhooks: enforce has what some control denies (failurePolicy Fail while the "
+            "agent is ready), advise the\n"
+            "rest (always Ignore). The path token and the ownerReference are put in by the running "
+            "agent.\n\n"
             "Example: eucs-agent webhook render --config config.yaml -o yaml",
     .options = options,
     .run = run,

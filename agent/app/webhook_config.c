@@ -12,7 +12,8 @@ const char *ea_release_namespace(const struct ea_config *c, const char *dflt)
     return dflt ? dflt : "eucs-agent";
 }
 
-void ea_webhook_from_config(const struct ea_config *c, const char *release_ns, struct ea_webhook_opts *ret)
+void ea_webhook_from_config(const struct ea_config *c, const char *release_ns,
+                            struct ea_webhook_opts *ret)
 {
     *ret = (struct ea_webhook_opts){
         .name = c->webhook_name,

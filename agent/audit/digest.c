@@ -2,10 +2,12 @@
  *
  *   eucs-agent verdicts 1 TAB node uid TAB epoch
  *   +TAB hash of the verdict TAB identity      the log holds this verdict
- *   -TAB uid                                   the log is about to say something else: believe nothing about it
+ *   -TAB uid                                   the log is about to say something else: believe
+ * nothing about it
  *
- * A line is one write(), so that a kill leaves whole lines; the mark comes before the record and the new line after it, so that no order of
- * events can make the digest claim what the log does not say. After a power loss the log begins another epoch, and the digest is void. */
+ * A line is one write(), so that a kill leaves whole lines; the mark comes before the record and
+ * the new line after it, so that no order of events can make the digest claim what the log does not
+ * say. After a power loss the log begins another epoch, and the digest is void. */
 #include "audit/audit_priv.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -155,7 +157,8 @@ bool digest_due(const struct digest *d)
     return !d->failed && d->size > REWRITE_BYTES && d->size > 4 * d->written_size;
 }
 
-int digest_open(const char *path, const char *node_uid, uint64_t epoch, struct digest **ret, ea_wall_us *ret_written, struct ea_err *err)
+int digest_open(const char *path, const char *node_uid, uint64_t epoch, struct digest **ret,
+                ea_wall_us *ret_written, struct ea_err *err)
 {
     struct digest *d = ea_xalloc(sizeof(*d));
     EA_AUTO_FREE char *text = NULL;
@@ -168,8 +171,11 @@ int digest_open(const char *path, const char *node_uid, uint64_t epoch, struct d
     d->tmp_path = ea_xasprintf("%s.new", path);
     ea_map_init(&d->earlier);
     ea_buf_init(&d->line, 16384);
-    (void)snprintf(d->header, sizeof(d->header), "eucs-agent verdicts 1\t%.63s\t%llu\n", node_uid, (unsigned long long)epoch);
-    *ret_written = stat(path, &st) == 0 ? (ea_wall_us)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 : 0;
+    (void)snprintf(d->header, sizeof(d->header), "eucs-agent verdicts 1\t%.63s\t%llu\n", node_uid,
+                   (unsigned long long)epoch);
+    *ret_written = stat(path, &st) == 0
+                       ? (ea_wall_us)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000
+                       : 0;
     rc = ea_read_file(path, EA_MAX_DIGEST, &text, &n, NULL);
     if (rc == 0)
         load(d, ea_strn(text, n));
@@ -229,7 +235,8 @@ void digest_forget(struct digest *d, struct ea_str uid)
     digest_mark(d, uid);
 }
 
-void digest_leftovers(struct digest *d, struct ea_str resource, void (*fn)(void *arg, struct ea_str identity), void *arg)
+void digest_leftovers(struct digest *d, struct ea_str resource,
+                      void (*fn)(void *arg, struct ea_str identity), void *arg)
 {
     size_t i = 0;
     struct ea_str key;
@@ -239,7 +246,8 @@ void digest_leftovers(struct digest *d, struct ea_str resource, void (*fn)(void 
         struct earlier *e = value;
         struct ea_str id = ea_strn(e->identity, e->n);
 
-        if (resource.n && !(ea_str_starts(id, resource) && id.n > resource.n && id.p[resource.n] == '\t'))
+        if (resource.n &&
+            !(ea_str_starts(id, resource) && id.n > resource.n && id.p[resource.n] == '\t'))
             continue;
         fn(arg, id);
         digest_mark(d, uid_of(id));

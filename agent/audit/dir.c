@@ -1,4 +1,5 @@
-/* audit/dir.c - the folder: walked, watched, looked through again when something moved. This thread logs here. */
+/* audit/dir.c - the folder: walked, watched, looked through again when something moved. This thread
+ * logs here. */
 #include "audit/dir.h"
 
 #include "audit/dir_priv.h"
@@ -18,16 +19,17 @@
 #define DEBOUNCE_MS 100u
 #define DEBOUNCE_MAX_MS 1000u /* a folder that never rests is read all the same */
 #define AGAIN_MS 300u
-#define ROUND_MS 30000u       /* file systems that tell nothing (network, some overlays) */
-#define EVENTS                                                                                                                   \
-    (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+#define ROUND_MS 30000u /* file systems that tell nothing (network, some overlays) */
+#define EVENTS                                                                                     \
+    (IN_CREATE | IN_DELETE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_MOVED_TO |            \
+     IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 struct walk {
     struct ea_dir *d;
     struct found {
         char *path;
         struct stat st;
-    } *f;
+    } * f;
     size_t n;
     bool full;
 };
@@ -36,7 +38,8 @@ static bool wanted(const char *name)
 {
     struct ea_str s = ea_str(name);
 
-    return ea_str_ends(s, EA_STR(".yaml")) || ea_str_ends(s, EA_STR(".yml")) || ea_str_ends(s, EA_STR(".json"));
+    return ea_str_ends(s, EA_STR(".yaml")) || ea_str_ends(s, EA_STR(".yml")) ||
+           ea_str_ends(s, EA_STR(".json"));
 }
 
 static void found_file(struct walk *w, char *rel, const struct stat *st)
@@ -62,7 +65,8 @@ static void walk_entry(struct walk *w, const char *rel, const char *name, unsign
     EA_AUTO_FREE char *full = ea_xasprintf("%s/%s", w->d->path, path);
     struct stat st;
 
-    /* folders are not followed through links (loops), files are (mounted ConfigMaps consist of links) */
+    /* folders are not followed through links (loops), files are (mounted ConfigMaps consist of
+     * links) */
     if (lstat(full, &st) == 0 && S_ISDIR(st.st_mode)) {
         (void)walk_dir(w, path, depth + 1);
         free(path);
@@ -85,7 +89,8 @@ static int walk_dir(struct walk *w, const char *rel, unsigned depth)
     }
     /* watched before it is read, so that nothing falls in between */
     if (inotify_add_watch(w->d->inotify, full, EVENTS) < 0 && errno == ENOSPC)
-        ea_log(EA_LOG_WARN, "no-more-watches", EA_KV_Z("folder", rel), EA_KV_Z("hint", "fs.inotify.max_user_watches"));
+        ea_log(EA_LOG_WARN, "no-more-watches", EA_KV_Z("folder", rel),
+               EA_KV_Z("hint", "fs.inotify.max_user_watches"));
     dir = opendir(full);
     if (!dir)
         return -errno;
@@ -105,7 +110,8 @@ static int by_path(const void *a, const void *b)
 static bool moved(struct dir_file *f, const struct stat *st)
 {
     uint64_t mtime = (uint64_t)st->st_mtim.tv_sec * 1000000000ull + (uint64_t)st->st_mtim.tv_nsec;
-    bool is = f->mtime_ns != mtime || f->size != (uint64_t)st->st_size || f->inode != (uint64_t)st->st_ino;
+    bool is = f->mtime_ns != mtime || f->size != (uint64_t)st->st_size ||
+              f->inode != (uint64_t)st->st_ino;
 
     f->mtime_ns = mtime;
     f->size = (uint64_t)st->st_size;
@@ -147,13 +153,16 @@ static void read_shadowed(struct ea_dir *d)
 
 static void root_state(struct ea_dir *d, int rc)
 {
-    struct ea_kube_event e = {.type = rc ? EA_KUBE_GAP_OPENED : EA_KUBE_GAP_CLOSED, .reason = "not-found", .from = ea_wall_now()};
+    struct ea_kube_event e = {.type = rc ? EA_KUBE_GAP_OPENED : EA_KUBE_GAP_CLOSED,
+                              .reason = "not-found",
+                              .from = ea_wall_now()};
 
     if (d->root_gone == (rc != 0) || !d->told_all)
         return;
     d->root_gone = rc != 0;
     if (rc)
-        ea_log(EA_LOG_ERROR, "folder-unreadable", EA_KV_Z("folder", d->path), EA_KV_Z("error", strerror(-rc)));
+        ea_log(EA_LOG_ERROR, "folder-unreadable", EA_KV_Z("folder", d->path),
+               EA_KV_Z("error", strerror(-rc)));
     d->o.event(d->o.arg, &e);
 }
 
@@ -286,7 +295,8 @@ static void *dir_main(void *arg)
 int ea_dir_start(const struct ea_dir_opts *o, struct ea_dir **ret, struct ea_err *err)
 {
     struct ea_dir *d = ea_xalloc(sizeof(*d));
-    static const struct ea_gvr namespaces = {.version = {"v1", 2}, .resource = {"namespaces", 10}, .kind = {"Namespace", 9}};
+    static const struct ea_gvr namespaces = {
+        .version = {"v1", 2}, .resource = {"namespaces", 10}, .kind = {"Namespace", 9}};
     int rc;
 
     d->o = *o;
@@ -329,7 +339,8 @@ void ea_dir_stop(struct ea_dir *d)
     if (d->running) {
         uint64_t one = 1;
 
-        (void)!write(d->wake, &one, sizeof(one)); /* an eventfd takes it, or is full of wake-ups already */
+        (void)!write(d->wake, &one,
+                     sizeof(one)); /* an eventfd takes it, or is full of wake-ups already */
         pthread_join(d->thread, NULL);
     }
     if (d->inotify >= 0)

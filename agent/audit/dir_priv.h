@@ -1,5 +1,5 @@
-/* audit/dir_priv.h - inside of the directory source: dir.c walks and watches, dir_read.c turns files into objects.
- * Thread:  the source's own (the caller's during start); stat under `lock`. */
+/* audit/dir_priv.h - inside of the directory source: dir.c walks and watches, dir_read.c turns
+ * files into objects. Thread:  the source's own (the caller's during start); stat under `lock`. */
 #ifndef EA_AUDIT_DIR_PRIV_H
 #define EA_AUDIT_DIR_PRIV_H
 
@@ -11,15 +11,15 @@
 #include <stdatomic.h>
 
 struct dir_file {
-    char *path;            /* below the folder */
+    char *path; /* below the folder */
     uint64_t mtime_ns, size, inode;
-    char **keys;           /* objects of this file: "table TAB namespace TAB name" */
+    char **keys; /* objects of this file: "table TAB namespace TAB name" */
     size_t n_keys;
-    bool bad, told_bad;    /* unreadable; said so */
-    bool due;              /* to be read in this round */
-    bool shadowed;         /* holds an object that another file gave first */
-    unsigned round;        /* the last one that met it */
-    unsigned tries;        /* unreadable that often in a row */
+    bool bad, told_bad; /* unreadable; said so */
+    bool due;           /* to be read in this round */
+    bool shadowed;      /* holds an object that another file gave first */
+    unsigned round;     /* the last one that met it */
+    unsigned tries;     /* unreadable that often in a row */
 };
 
 /* Where an object stands. */
@@ -37,15 +37,15 @@ struct ea_dir {
     pthread_t thread;
     bool running, told_all, root_gone;
     _Atomic bool stopping;
-    struct ea_map files;   /* path -> struct dir_file */
-    struct ea_map places;  /* key -> struct dir_place */
-    char **orphans;        /* keys whose file let go of them in this round */
+    struct ea_map files;  /* path -> struct dir_file */
+    struct ea_map places; /* key -> struct dir_place */
+    char **orphans;       /* keys whose file let go of them in this round */
     size_t n_orphans;
     struct ea_arena arena; /* of one file */
     struct ea_buf json;
     unsigned round;
-    uint64_t stamp;        /* counts files read */
-    bool again;            /* look once more soon: a file seems to be written just now */
+    uint64_t stamp; /* counts files read */
+    bool again;     /* look once more soon: a file seems to be written just now */
     pthread_mutex_t lock;
     struct ea_dir_stat stat;
 };

@@ -45,12 +45,14 @@ int dir_table(struct ea_dir *d, const struct ea_gvr *g)
     for (unsigned i = 0; i < ea_store_tables(d->o.store); i++) {
         const struct ea_kube_res *r = ea_store_res(d->o.store, i);
 
-        if (strcmp(r->group, group) == 0 && strcmp(r->resource, resource) == 0 && strcmp(r->version, version) == 0)
+        if (strcmp(r->group, group) == 0 && strcmp(r->resource, resource) == 0 &&
+            strcmp(r->version, version) == 0)
             return (int)i;
     }
     t = ea_store_add(d->o.store, &res, true);
     if (t >= 0 && d->told_all) {
-        struct ea_kube_event e = {.type = EA_KUBE_SYNCED, .res = ea_store_res(d->o.store, (unsigned)t)};
+        struct ea_kube_event e = {.type = EA_KUBE_SYNCED,
+                                  .res = ea_store_res(d->o.store, (unsigned)t)};
 
         ea_store_set_synced(d->o.store, (unsigned)t, true);
         d->o.event(d->o.arg, &e);
@@ -70,8 +72,10 @@ static struct ea_str plural(struct ea_arena *a, struct ea_str s)
     return ea_arena_printf(a, "%.*ss", EA_STRF(s));
 }
 
-/* Kinds that neither the API's table nor the catalogue knows: the plural as custom resources usually have it. */
-static void guess(struct ea_arena *a, struct ea_str api_version, struct ea_str kind, bool namespaced, struct ea_gvr *g)
+/* Kinds that neither the API's table nor the catalogue knows: the plural as custom resources
+ * usually have it. */
+static void guess(struct ea_arena *a, struct ea_str api_version, struct ea_str kind,
+                  bool namespaced, struct ea_gvr *g)
 {
     struct ea_str lower = ea_arena_str(a, kind);
 
@@ -85,12 +89,15 @@ static void guess(struct ea_arena *a, struct ea_str api_version, struct ea_str k
 }
 
 /* One name, one life: the same object in another file or after a restart has the same uid. */
-static struct ea_str make_uid(struct ea_arena *a, const struct ea_gvr *g, struct ea_str ns, struct ea_str name)
+static struct ea_str make_uid(struct ea_arena *a, const struct ea_gvr *g, struct ea_str ns,
+                              struct ea_str name)
 {
     uint8_t h[EA_SHA256_LEN];
     char x[2 * EA_SHA256_LEN + 1];
 
-    ea_leaf_hash(ea_arena_printf(a, "%.*s\n%.*s\n%.*s\n%.*s", EA_STRF(g->group), EA_STRF(g->resource), EA_STRF(ns), EA_STRF(name)), h);
+    ea_leaf_hash(ea_arena_printf(a, "%.*s\n%.*s\n%.*s\n%.*s", EA_STRF(g->group),
+                                 EA_STRF(g->resource), EA_STRF(ns), EA_STRF(name)),
+                 h);
     h[6] = (uint8_t)((h[6] & 0x0f) | 0x80); /* RFC 9562 version 8: made by rules of our own */
     h[8] = (uint8_t)((h[8] & 0x3f) | 0x80);
     ea_hex(h, 16, x);
@@ -143,7 +150,8 @@ static bool claim(struct reading *r, struct ea_str key)
     struct dir_place *p = ea_map_find(&r->d->places, key);
 
     if (p && p->file && p->file != r->f && strcmp(p->file->path, r->f->path) < 0) {
-        ea_log(EA_LOG_WARN, "object-in-two-files", EA_KV_Z("first", p->file->path), EA_KV_Z("second", r->f->path));
+        ea_log(EA_LOG_WARN, "object-in-two-files", EA_KV_Z("first", p->file->path),
+               EA_KV_Z("second", r->f->path));
         r->shadowed = true;
         return false;
     }
@@ -160,7 +168,8 @@ static bool claim(struct reading *r, struct ea_str key)
     return true;
 }
 
-static int store(struct reading *r, int table, const struct ea_object_in *in, const struct ea_val *doc)
+static int store(struct reading *r, int table, const struct ea_object_in *in,
+                 const struct ea_val *doc)
 {
     struct ea_kube_event e = {.type = EA_KUBE_UPSERT,
                               .res = ea_store_res(r->d->o.store, (unsigned)table),
@@ -182,7 +191,11 @@ static int store(struct reading *r, int table, const struct ea_object_in *in, co
     if (rc)
         return ea_fail(r->err, rc, "line %u: a name is longer than the API allows", r->place.line);
     if (old && !ea_str_eq(ea_object_uid(old), in->uid)) {
-        struct ea_kube_event gone = {.type = EA_KUBE_DELETE, .res = e.res, .key = ea_object_uid(old), .ns = in->ns, .name = in->name};
+        struct ea_kube_event gone = {.type = EA_KUBE_DELETE,
+                                     .res = e.res,
+                                     .key = ea_object_uid(old),
+                                     .ns = in->ns,
+                                     .name = in->name};
 
         r->d->o.event(r->d->o.arg, &gone);
     }
@@ -192,7 +205,8 @@ static int store(struct reading *r, int table, const struct ea_object_in *in, co
     return 0;
 }
 
-static int take(struct reading *r, const struct ea_val *object, struct ea_str api_version, struct ea_str kind)
+static int take(struct reading *r, const struct ea_val *object, struct ea_str api_version,
+                struct ea_str kind)
 {
     struct ea_arena *a = &r->d->arena;
     const struct ea_val *meta = ea_val_getz(object, "metadata");
@@ -231,14 +245,16 @@ static struct ea_str or_else(struct ea_str a, struct ea_str b)
     return a.n ? a : b;
 }
 
-static int take_list(struct reading *r, const struct ea_val *items, struct ea_str api_version, struct ea_str kind)
+static int take_list(struct reading *r, const struct ea_val *items, struct ea_str api_version,
+                     struct ea_str kind)
 {
     int rc = 0;
 
     r->place.has_item = true;
     for (size_t i = 0; i < items->n && rc == 0; i++) {
         const struct ea_val *item = ea_val_at(items, i);
-        struct ea_str v = or_else(ea_val_get_str(item, "apiVersion"), api_version), k = or_else(ea_val_get_str(item, "kind"), kind);
+        struct ea_str v = or_else(ea_val_get_str(item, "apiVersion"), api_version),
+                      k = or_else(ea_val_get_str(item, "kind"), kind);
 
         r->place.item = (unsigned)i;
         r->place.line = ea_yaml_line(r->doc, item);
@@ -260,7 +276,8 @@ static int take_document(struct reading *r, unsigned n)
     if (ea_val_is(items, EA_V_LIST) && ea_str_ends(k, EA_STR("List"))) {
         bool typed = k.n > 4;
 
-        return take_list(r, items, typed ? v : EA_STR_NULL, typed ? ea_strn(k.p, k.n - 4) : EA_STR_NULL);
+        return take_list(r, items, typed ? v : EA_STR_NULL,
+                         typed ? ea_strn(k.p, k.n - 4) : EA_STR_NULL);
     }
     return take(r, root, v, k);
 }
@@ -275,13 +292,15 @@ static void orphan(struct ea_dir *d, const struct dir_file *f, const char *key)
         return; /* another file has it by now */
     p->file = NULL;
     if ((d->n_orphans & (d->n_orphans - 1)) == 0)
-        d->orphans = ea_xrealloc(d->orphans, (d->n_orphans ? 2 * d->n_orphans : 1) * sizeof(*d->orphans));
+        d->orphans =
+            ea_xrealloc(d->orphans, (d->n_orphans ? 2 * d->n_orphans : 1) * sizeof(*d->orphans));
     d->orphans[d->n_orphans++] = ea_str_dupz(ea_str(key));
 }
 
 static void delete_object(struct ea_dir *d, struct ea_str key)
 {
-    struct ea_str rest = key, table = ea_str_cut(rest, '\t', &rest), ns = ea_str_cut(rest, '\t', &rest);
+    struct ea_str rest = key, table = ea_str_cut(rest, '\t', &rest),
+                  ns = ea_str_cut(rest, '\t', &rest);
     int64_t t = 0;
     struct ea_object *o;
 
@@ -371,7 +390,8 @@ static int parse(struct reading *r, struct ea_str text)
     return rc;
 }
 
-/* The file's objects are those of the new list; what is no longer among them is let go. After an error nothing is let go. */
+/* The file's objects are those of the new list; what is no longer among them is let go. After an
+ * error nothing is let go. */
 static void replace_keys(struct reading *r, bool whole)
 {
     struct dir_file *f = r->f;

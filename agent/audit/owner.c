@@ -1,4 +1,5 @@
-/* audit/owner.c - does the owner of an object have the same failures already? (controllers rule of admission) */
+/* audit/owner.c - does the owner of an object have the same failures already? (controllers rule of
+ * admission) */
 #include "audit/audit_priv.h"
 #include "controls/manifest.h"
 
@@ -38,7 +39,8 @@ static bool covers(const struct ea_finding *owner, const struct ea_finding *f)
         for (unsigned k = 0; k < owner->n_failures && !found; k++) {
             const struct ea_failure *x = &owner->failures[k], *y = &f->failures[i];
 
-            found = x->validation == y->validation && ea_str_eq(place(x), place(y)) && same_value(x->value, y->value);
+            found = x->validation == y->validation && ea_str_eq(place(x), place(y)) &&
+                    same_value(x->value, y->value);
         }
         if (!found)
             return false;
@@ -47,8 +49,8 @@ static bool covers(const struct ea_finding *owner, const struct ea_finding *f)
 }
 
 /* The owner's finding for one control; false when it is not here or not of that kind. */
-static bool owner_finding(struct ea_audit *a, struct ea_arena *arena, struct ea_object *o, struct ea_str control, struct ea_ruleset *rules,
-                          struct ea_finding *ret)
+static bool owner_finding(struct ea_audit *a, struct ea_arena *arena, struct ea_object *o,
+                          struct ea_str control, struct ea_ruleset *rules, struct ea_finding *ret)
 {
     const struct ea_control *c = ea_control_find(rules, control);
     struct ea_judge_opts jo = {.lookup = &a->o.lookup,
@@ -65,8 +67,9 @@ static bool owner_finding(struct ea_audit *a, struct ea_arena *arena, struct ea_
     if (!c || ea_object_parse(o, arena, &doc) < 0)
         return false;
     s = audit_subject(a, o, &doc);
-    if (ea_manifest_complete(arena, &s.gvr, ea_builtin_kind(ea_val_get_str(&doc, "apiVersion"), s.gvr.kind, &known), EA_STR("default"), &doc,
-                             &whole) < 0)
+    if (ea_manifest_complete(
+            arena, &s.gvr, ea_builtin_kind(ea_val_get_str(&doc, "apiVersion"), s.gvr.kind, &known),
+            EA_STR("default"), &doc, &whole) < 0)
         return false;
     s.object = whole;
     return ea_judge_one(rules, c, &s, &jo, arena, ret, NULL) == 0;
@@ -94,7 +97,8 @@ bool ea_audit_owner(void *arg, struct ea_str uid, struct ea_str kind, const stru
     pthread_mutex_unlock(&a->lock);
     if (o) {
         ea_arena_init(&arena, ARENA, 0);
-        same = owner_finding(a, &arena, o, f->control->id, rules, &of) && of.result == EA_FAIL && covers(&of, f);
+        same = owner_finding(a, &arena, o, f->control->id, rules, &of) && of.result == EA_FAIL &&
+               covers(&of, f);
         ea_arena_done(&arena);
         ea_object_unref(o);
     }

@@ -1,4 +1,5 @@
-/* audit/record.c - the bodies of records, keys in JCS order by hand (all keys are ASCII and sorted here). */
+/* audit/record.c - the bodies of records, keys in JCS order by hand (all keys are ASCII and sorted
+ * here). */
 #include "audit/audit_priv.h"
 
 #include "base/log.h"
@@ -69,7 +70,8 @@ struct assessment {
     const struct ea_kube_res *res;
     const struct ea_object *object;
     const struct ea_control *control;
-    const struct ea_finding *finding; /* NULL: the control no longer applies, which is said as skip */
+    const struct ea_finding
+        *finding; /* NULL: the control no longer applies, which is said as skip */
     const struct verdict_entry *previous;
     const char *trigger;
 };
@@ -99,13 +101,17 @@ static void body_assessment(struct ea_buf *b, const struct ea_audit *a, const st
     ea_buf_addc(b, ',');
     put_object(b, x->res, x->object);
     ea_buf_addc(b, ',');
-    put_str(b, "previous", x->previous ? ea_str(ea_result_names[x->previous->result]) : EA_STR_NULL);
+    put_str(b, "previous",
+            x->previous ? ea_str(ea_result_names[x->previous->result]) : EA_STR_NULL);
     ea_buf_addc(b, ',');
     put_str(b, "reason", ea_str(reason));
     ea_buf_addc(b, ',');
     put_requirements(b, x->control);
-    ea_buf_addf(b, ",\"result\":\"%s\",\"ruleset\":\"%s\",\"severity\":\"%s\",\"term\":%llu,\"trigger\":\"%s\"}", ea_result_names[result],
-                a->o.rules->sha256, ea_severity_names[x->control->severity], (unsigned long long)a->o.term, x->trigger);
+    ea_buf_addf(b,
+                ",\"result\":\"%s\",\"ruleset\":\"%s\",\"severity\":\"%s\",\"term\":%llu,"
+                "\"trigger\":\"%s\"}",
+                ea_result_names[result], a->o.rules->sha256,
+                ea_severity_names[x->control->severity], (unsigned long long)a->o.term, x->trigger);
 }
 
 int audit_append(struct ea_audit *a, enum ea_record_type type, bool urgent)
@@ -190,37 +196,56 @@ static bool worth_saying(const struct ea_finding *f, const struct verdict_entry 
 /* Failures first: what is written when the disk fills up or the power goes is what matters. */
 static const enum ea_result order[] = {EA_FAIL, EA_UNKNOWN, EA_PASS, EA_SKIP};
 
-static int record_findings(struct ea_audit *a, struct entry *e, const struct ea_findings *f, bool all, const char *trigger)
+/* The findings of one result, when they say something new (or all is to be said). */
+static int record_result(struct ea_audit *a, struct entry *e, const struct ea_findings *f, bool all,
+                         struct assessment *x, enum ea_result result)
 {
-    struct assessment x = {.res = ea_store_res(a->o.store, e->object->table), .object = e->object, .trigger = trigger};
     int rc = 0;
 
-    for (size_t k = 0; k < EA_COUNT(order) && rc == 0; k++) {
-        for (unsigned i = 0; i < f->n && rc == 0; i++) {
-            const struct verdict_entry *now, *before = verdict_find(e->recorded, f->f[i].control->id);
+    for (unsigned i = 0; i < f->n && rc == 0; i++) {
+        const struct verdict_entry *before = verdict_find(e->recorded, f->f[i].control->id);
 
-            if (f->f[i].result != order[k] || !worth_saying(&f->f[i], all ? NULL : before))
-                continue;
-            now = verdict_find(e->now, f->f[i].control->id);
-            if (!all && before && verdict_entry_same(now, before))
-                continue;
-            x.control = f->f[i].control;
-            x.finding = &f->f[i];
-            x.previous = before;
-            rc = record_one(a, &x);
-        }
+        if (f->f[i].result != result || !worth_saying(&f->f[i], all ? NULL : before))
+            continue;
+        if (!all && before && verdict_entry_same(verdict_find(e->now, f->f[i].control->id), before))
+            continue;
+        x->control = f->f[i].control;
+        x->finding = &f->f[i];
+        x->previous = before;
+        rc = record_one(a, x);
     }
+    return rc;
+}
+
+/* Controls that said something before and no longer apply. */
+static int record_dropped(struct ea_audit *a, struct entry *e, const struct ea_findings *f,
+                          struct assessment *x)
+{
+    int rc = 0;
+
     for (uint32_t i = 0; e->recorded && i < e->recorded->n && rc == 0; i++) {
         const struct ea_control *c = verdict_control(e->recorded, i);
 
         if (finding_of(f, c->id) || e->recorded->e[i].result == EA_SKIP)
             continue;
-        x.control = c;
-        x.finding = NULL;
-        x.previous = &e->recorded->e[i];
-        rc = record_one(a, &x);
+        x->control = c;
+        x->finding = NULL;
+        x->previous = &e->recorded->e[i];
+        rc = record_one(a, x);
     }
     return rc;
+}
+
+static int record_findings(struct ea_audit *a, struct entry *e, const struct ea_findings *f,
+                           bool all, const char *trigger)
+{
+    struct assessment x = {
+        .res = ea_store_res(a->o.store, e->object->table), .object = e->object, .trigger = trigger};
+    int rc = 0;
+
+    for (size_t k = 0; k < EA_COUNT(order) && rc == 0; k++)
+        rc = record_result(a, e, f, all, &x, order[k]);
+    return rc ? rc : record_dropped(a, e, f, &x);
 }
 
 static void recorded(struct ea_audit *a, struct entry *e)
@@ -240,7 +265,8 @@ static void recorded(struct ea_audit *a, struct entry *e)
     ea_buf_done(&id);
 }
 
-static void record(struct ea_audit *a, struct entry *e, const struct ea_findings *f, bool all, const char *trigger)
+static void record(struct ea_audit *a, struct entry *e, const struct ea_findings *f, bool all,
+                   const char *trigger)
 {
     if (!a->o.log) {
         recorded(a, e);
@@ -260,7 +286,8 @@ void audit_record_changes(struct ea_audit *a, struct entry *e, const struct ea_f
 
     if (e->now == e->recorded)
         return;
-    if (!e->recorded && a->digest && e->now && digest_find(a->digest, ea_object_uid(e->object), &hash) && hash == e->now->hash) {
+    if (!e->recorded && a->digest && e->now &&
+        digest_find(a->digest, ea_object_uid(e->object), &hash) && hash == e->now->hash) {
         recorded(a, e); /* the log says so already, from before the restart */
         return;
     }
@@ -347,15 +374,17 @@ void audit_identity(struct ea_buf *b, const struct ea_kube_res *res, const struc
 
 void audit_record_vanished(struct ea_audit *a, struct ea_str identity)
 {
-    struct ea_str rest = identity, group, resource = ea_str_cut(rest, '\t', &rest), version = ea_str_cut(rest, '\t', &rest),
-                  kind = ea_str_cut(rest, '\t', &rest), ns = ea_str_cut(rest, '\t', &rest), name = ea_str_cut(rest, '\t', &rest);
+    struct ea_str rest = identity, group, resource = ea_str_cut(rest, '\t', &rest),
+                  version = ea_str_cut(rest, '\t', &rest), kind = ea_str_cut(rest, '\t', &rest),
+                  ns = ea_str_cut(rest, '\t', &rest), name = ea_str_cut(rest, '\t', &rest);
     struct ea_buf *b = &a->body;
 
     group = ea_str_cut(resource, '/', &resource);
     ea_buf_clear(b);
     ea_buf_addz(b, "{\"failing\":[],\"object\":{\"apiVersion\":");
     if (group.n) {
-        struct ea_str gv = ea_arena_printf(&a->arena, "%.*s/%.*s", EA_STRF(group), EA_STRF(version));
+        struct ea_str gv =
+            ea_arena_printf(&a->arena, "%.*s/%.*s", EA_STRF(group), EA_STRF(version));
 
         ea_buf_add_json(b, gv);
     } else {
@@ -385,7 +414,8 @@ struct ea_str audit_scope(struct ea_audit *a, const struct ea_kube_res *res)
     return ea_arena_printf(&a->arena, "watch:%s", res->resource);
 }
 
-void audit_gap_open(struct ea_audit *a, struct ea_str scope, const char *reason, ea_wall_us from, struct ea_str file, unsigned line)
+void audit_gap_open(struct ea_audit *a, struct ea_str scope, const char *reason, ea_wall_us from,
+                    struct ea_str file, unsigned line)
 {
     struct gap *g = ea_map_find(&a->gaps, scope);
     struct ea_buf *b = &a->body;
@@ -423,11 +453,13 @@ void audit_gap_close(struct ea_audit *a, struct ea_str scope, bool complete)
         return;
     if (a->o.log && a->o.record) {
         ea_buf_clear(b);
-        ea_buf_addf(b, "{\"complete\":%s,\"from\":%lld,", complete ? "true" : "false", (long long)(g->from / 1000));
+        ea_buf_addf(b, "{\"complete\":%s,\"from\":%lld,", complete ? "true" : "false",
+                    (long long)(g->from / 1000));
         put_str(b, "reason", ea_str(g->reason));
         ea_buf_addc(b, ',');
         put_str(b, "scope", scope);
-        ea_buf_addf(b, ",\"term\":%llu,\"to\":%lld}", (unsigned long long)a->o.term, (long long)(ea_wall_now() / 1000));
+        ea_buf_addf(b, ",\"term\":%llu,\"to\":%lld}", (unsigned long long)a->o.term,
+                    (long long)(ea_wall_now() / 1000));
         (void)audit_append(a, EA_REC_GAP_CLOSED, false);
     }
     free(g->reason);
@@ -439,8 +471,8 @@ void audit_record_takeover(struct ea_audit *a)
     if (!a->o.log)
         return;
     ea_buf_clear(&a->body);
-    ea_buf_addf(&a->body, "{\"objects\":%zu,\"ruleset\":\"%s\",\"term\":%llu}", a->entries.n, a->o.rules->sha256,
-                (unsigned long long)a->o.term);
+    ea_buf_addf(&a->body, "{\"objects\":%zu,\"ruleset\":\"%s\",\"term\":%llu}", a->entries.n,
+                a->o.rules->sha256, (unsigned long long)a->o.term);
     (void)audit_append(a, EA_REC_TAKEOVER, true);
 }
 

@@ -1,4 +1,5 @@
-/* audit/rounds.c - life of an audit, and what it does by the clock: takeover, retry, re-attestation, exemptions that begin or end. */
+/* audit/rounds.c - life of an audit, and what it does by the clock: takeover, retry,
+ * re-attestation, exemptions that begin or end. */
 #include "audit/audit_priv.h"
 
 #include "audit/snapshot.h"
@@ -12,9 +13,12 @@ static struct ea_metric *finding_gauge(enum ea_result r, enum ea_severity s)
 {
     char labels[64];
 
-    (void)snprintf(labels, sizeof(labels), "result=\"%s\",severity=\"%s\"", ea_result_names[r], ea_severity_names[s]);
-    return ea_metric(EA_GAUGE, "eucs_agent_findings", "Present verdicts, one for each object and control; exempted failures are not counted",
-                     labels);
+    (void)snprintf(labels, sizeof(labels), "result=\"%s\",severity=\"%s\"", ea_result_names[r],
+                   ea_severity_names[s]);
+    return ea_metric(
+        EA_GAUGE, "eucs_agent_findings",
+        "Present verdicts, one for each object and control; exempted failures are not counted",
+        labels);
 }
 
 static void make_metrics(struct ea_audit *a)
@@ -25,13 +29,18 @@ static void make_metrics(struct ea_audit *a)
         for (unsigned s = 0; s < EA_SEVERITY_COUNT; s++)
             a->m_findings[r][s] = finding_gauge((enum ea_result)r, (enum ea_severity)s);
         (void)snprintf(labels, sizeof(labels), "result=\"%s\"", ea_result_names[r]);
-        a->m_records[r] = ea_metric(EA_COUNTER, "eucs_agent_assessments_total", "Assessments recorded", labels);
+        a->m_records[r] =
+            ea_metric(EA_COUNTER, "eucs_agent_assessments_total", "Assessments recorded", labels);
     }
-    a->m_exempted = ea_metric(EA_GAUGE, "eucs_agent_findings_exempted", "Present failures that an exemption covers", NULL);
+    a->m_exempted = ea_metric(EA_GAUGE, "eucs_agent_findings_exempted",
+                              "Present failures that an exemption covers", NULL);
     a->m_objects = ea_metric(EA_GAUGE, "eucs_agent_objects_judged", "Objects with a verdict", NULL);
-    a->m_gaps = ea_metric(EA_GAUGE, "eucs_agent_gaps_open", "Resources and files that cannot be observed now", NULL);
-    a->m_judge = ea_metric(EA_HISTOGRAM, "eucs_agent_judge_seconds", "Time to judge one object against every control that matches it", NULL);
-    a->m_failed = ea_metric(EA_COUNTER, "eucs_agent_assessments_failed_total", "Records of the watch that could not be written", NULL);
+    a->m_gaps = ea_metric(EA_GAUGE, "eucs_agent_gaps_open",
+                          "Resources and files that cannot be observed now", NULL);
+    a->m_judge = ea_metric(EA_HISTOGRAM, "eucs_agent_judge_seconds",
+                           "Time to judge one object against every control that matches it", NULL);
+    a->m_failed = ea_metric(EA_COUNTER, "eucs_agent_assessments_failed_total",
+                            "Records of the watch that could not be written", NULL);
 }
 
 static void add_set(struct ea_audit *a, struct ea_ruleset *rules)
@@ -121,7 +130,8 @@ void ea_audit_free(struct ea_audit *a)
 
 /* ---- recording what differs ---- */
 
-/* Judges what is stored under the entry and records it; the entry may change under the lock only. */
+/* Judges what is stored under the entry and records it; the entry may change under the lock only.
+ */
 static void repeat(struct ea_audit *a, struct entry *e, bool all)
 {
     struct ea_findings f = {0};
@@ -187,12 +197,15 @@ void ea_audit_lead(struct ea_audit *a, bool lead, uint64_t term, bool takeover_r
         if (takeover_record)
             audit_record_takeover(a);
         catch_up_records(a);
+        for (unsigned t = 0; t < ea_store_tables(a->o.store); t++)
+            audit_close_leftovers(a, t);
     }
     a->o.record = lead;
     pthread_mutex_unlock(&a->lock);
 }
 
-void ea_audit_set_rules(struct ea_audit *a, struct ea_ruleset *rules, const struct ea_exemptions *exemptions)
+void ea_audit_set_rules(struct ea_audit *a, struct ea_ruleset *rules,
+                        const struct ea_exemptions *exemptions)
 {
     bool ready;
 
@@ -220,7 +233,8 @@ static bool exemptions_moved(struct ea_audit *a, ea_wall_us from, ea_wall_us to)
     bool moved = false;
 
     for (size_t i = 0; i < n; i++) {
-        bool began = x[i].start_us > from && x[i].start_us <= to, ended = x[i].end_us > from && x[i].end_us <= to;
+        bool began = x[i].start_us > from && x[i].start_us <= to,
+             ended = x[i].end_us > from && x[i].end_us <= to;
 
         if (ended)
             audit_record_expired(a, &x[i]);

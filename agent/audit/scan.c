@@ -8,13 +8,17 @@
 
 /* ---- judging ---- */
 
-struct ea_subject audit_subject(const struct ea_audit *a, const struct ea_object *o, const struct ea_val *doc)
+struct ea_subject audit_subject(const struct ea_audit *a, const struct ea_object *o,
+                                const struct ea_val *doc)
 {
     const struct ea_kube_res *res = ea_store_res(a->o.store, o->table);
     struct ea_str name = ea_object_name(o);
 
     return (struct ea_subject){
-        .gvr = {.group = ea_str(res->group), .version = ea_str(res->version), .resource = ea_str(res->resource), .kind = ea_str(res->kind),
+        .gvr = {.group = ea_str(res->group),
+                .version = ea_str(res->version),
+                .resource = ea_str(res->resource),
+                .kind = ea_str(res->kind),
                 .namespaced = res->namespaced},
         .op = EA_OP_CREATE,
         .object = *doc,
@@ -23,7 +27,8 @@ struct ea_subject audit_subject(const struct ea_audit *a, const struct ea_object
     };
 }
 
-int audit_judge(struct ea_audit *a, const struct ea_object *o, const struct ea_val *doc, struct ea_findings *ret)
+int audit_judge(struct ea_audit *a, const struct ea_object *o, const struct ea_val *doc,
+                struct ea_findings *ret)
 {
     struct ea_subject s = audit_subject(a, o, doc);
     struct ea_judge_opts jo = {.lookup = &a->o.lookup,
@@ -38,7 +43,8 @@ int audit_judge(struct ea_audit *a, const struct ea_object *o, const struct ea_v
     int rc;
 
     /* the same completion as scan, so that both give the same verdict */
-    rc = ea_manifest_complete(&a->arena, &s.gvr, ea_builtin_kind(api_version, s.gvr.kind, &known), EA_STR("default"), doc, &whole);
+    rc = ea_manifest_complete(&a->arena, &s.gvr, ea_builtin_kind(api_version, s.gvr.kind, &known),
+                              EA_STR("default"), doc, &whole);
     if (rc == 0) {
         s.object = whole;
         rc = ea_judge(a->o.rules, &s, &jo, &a->arena, ret, NULL);
@@ -78,8 +84,10 @@ static void take(struct ea_audit *a, struct ea_object *o, const struct ea_val *d
     struct verdict *v;
 
     if (audit_judge(a, o, doc, &f) < 0) {
-        ea_log(EA_LOG_ERROR, "object-not-judged", EA_KV_STR("namespace", ea_object_ns(o)), EA_KV_STR("name", ea_object_name(o)));
-        audit_gap_open(a, audit_scope(a, ea_store_res(a->o.store, o->table)), "object-too-large", ea_wall_now(), EA_STR_NULL, 0);
+        ea_log(EA_LOG_ERROR, "object-not-judged", EA_KV_STR("namespace", ea_object_ns(o)),
+               EA_KV_STR("name", ea_object_name(o)));
+        audit_gap_open(a, audit_scope(a, ea_store_res(a->o.store, o->table)), "object-too-large",
+                       ea_wall_now(), EA_STR_NULL, 0);
         return; /* the last verdict stays; what cannot be judged is no pass */
     }
     v = verdict_take(&a->pool, a->o.rules, &f, &a->arena);
@@ -123,7 +131,8 @@ void audit_scan_all(struct ea_audit *a, struct ea_str ns)
         for (size_t i = 0; i < n; i++) {
             pthread_mutex_lock(&a->lock);
             /* changed or deleted meanwhile: its own event tells */
-            struct ea_object *now = ea_store_find(a->o.store, t, ea_object_ns(l[i]), ea_object_name(l[i]));
+            struct ea_object *now =
+                ea_store_find(a->o.store, t, ea_object_ns(l[i]), ea_object_name(l[i]));
 
             if (now == l[i])
                 audit_scan_object(a, l[i]);
@@ -151,7 +160,8 @@ static int table_of(const struct ea_audit *a, const struct ea_kube_res *res)
     return -ENOENT;
 }
 
-/* True when the labels of a namespace are others than before, so that its objects must be judged again. */
+/* True when the labels of a namespace are others than before, so that its objects must be judged
+ * again. */
 static bool namespace_changed(struct ea_audit *a, const struct ea_kube_event *e)
 {
     const struct ea_val *labels = ea_val_path(e->object, "metadata.labels");
@@ -171,7 +181,8 @@ static bool namespace_changed(struct ea_audit *a, const struct ea_kube_event *e)
 static bool upsert(struct ea_audit *a, const struct ea_kube_event *e)
 {
     int table = table_of(a, e->res);
-    struct ea_object *o = table < 0 ? NULL : ea_store_find(a->o.store, (unsigned)table, e->ns, e->name);
+    struct ea_object *o =
+        table < 0 ? NULL : ea_store_find(a->o.store, (unsigned)table, e->ns, e->name);
     bool again = false;
 
     if (!o)
@@ -209,23 +220,29 @@ static void vanished(void *arg, struct ea_str identity)
     audit_record_vanished(arg, identity);
 }
 
-static void told(struct ea_audit *a, unsigned table)
+void audit_close_leftovers(struct ea_audit *a, unsigned table)
 {
     const struct ea_kube_res *res = ea_store_res(a->o.store, table);
-    struct audit_table *t = &a->tables[table];
     struct ea_buf name;
 
-    t->told = true;
-    if (t->outage_open) {
-        t->outage_open = false;
-        audit_gap_close(a, audit_scope(a, res), false);
-    }
-    if (!a->digest || !a->o.record)
+    if (!a->digest || !a->o.record || !a->tables[table].told)
         return;
     ea_buf_init(&name, 1024);
     ea_buf_addf(&name, "%s/%s", res->group, res->resource);
     digest_leftovers(a->digest, ea_buf_str(&name), vanished, a);
     ea_buf_done(&name);
+}
+
+static void told(struct ea_audit *a, unsigned table)
+{
+    struct audit_table *t = &a->tables[table];
+
+    t->told = true;
+    if (t->outage_open) {
+        t->outage_open = false;
+        audit_gap_close(a, audit_scope(a, ea_store_res(a->o.store, table)), false);
+    }
+    audit_close_leftovers(a, table);
 }
 
 static bool synced(struct ea_audit *a, const struct ea_kube_event *e)
@@ -246,7 +263,8 @@ static bool synced(struct ea_audit *a, const struct ea_kube_event *e)
     return first;
 }
 
-/* The agent was not there: each resource has a gap from the last sign of life until it is listed again. */
+/* The agent was not there: each resource has a gap from the last sign of life until it is listed
+ * again. */
 static void outage(struct ea_audit *a, const struct ea_kube_res *res)
 {
     int table = table_of(a, res);
@@ -284,8 +302,10 @@ static bool gap(struct ea_audit *a, const struct ea_kube_event *e)
     }
     if (e->type == EA_KUBE_GAP_OPENED) {
         audit_gap_open(a, scope, e->reason, e->from, e->file, e->line);
-        /* without namespaces their readers are unknown (missing-context), and the rest must go on */
-        first = is_namespace(e->res) && !a->namespaces_ready && strcmp(e->reason, "connection") != 0;
+        /* without namespaces their readers are unknown (missing-context), and the rest must go on
+         */
+        first =
+            is_namespace(e->res) && !a->namespaces_ready && strcmp(e->reason, "connection") != 0;
         a->namespaces_ready = a->namespaces_ready || first;
     } else {
         audit_gap_close(a, scope, e->complete);

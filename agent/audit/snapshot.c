@@ -55,7 +55,8 @@ static void count(struct ea_snapshot *s, const struct verdict *v)
 }
 
 /* Failures are taken before unknowns when there are more than may be shown. */
-static void add_rows(struct ea_snapshot *s, const struct ea_audit *a, const struct entry *e, enum ea_result want)
+static void add_rows(struct ea_snapshot *s, const struct ea_audit *a, const struct entry *e,
+                     enum ea_result want)
 {
     for (uint32_t i = 0; i < e->now->n; i++) {
         const struct verdict_entry *x = &e->now->e[i];
@@ -92,7 +93,8 @@ static struct ea_snapshot *make(struct ea_audit *a)
     for (int pass = 0; pass < 2; pass++) {
         size_t b = 0;
 
-        for (e = entries_next(&a->entries, &b, NULL); e; e = entries_next(&a->entries, &b, e->next)) {
+        for (e = entries_next(&a->entries, &b, NULL); e;
+             e = entries_next(&a->entries, &b, e->next)) {
             if (!e->now || e->now->rules != a->o.rules)
                 continue;
             if (pass == 0)
@@ -115,7 +117,8 @@ struct ea_snapshot *ea_audit_snapshot(struct ea_audit *a)
     ea_audit_stat(a, &st);
     pthread_mutex_lock(&a->lock);
     s = a->published;
-    if (!s || (s->version != a->version && ea_wall_now() - s->at > FRESH_US) || s->stat.synced != st.synced) {
+    if (!s || (s->version != a->version && ea_wall_now() - s->at > FRESH_US) ||
+        s->stat.synced != st.synced) {
         ea_snapshot_unref(s);
         s = a->published = make(a);
         s->stat = st;
@@ -125,7 +128,8 @@ struct ea_snapshot *ea_audit_snapshot(struct ea_audit *a)
     return s;
 }
 
-int ea_audit_explain(struct ea_audit *a, const struct ea_row *row, struct ea_arena *arena, struct ea_finding *ret, struct ea_err *err)
+int ea_audit_explain(struct ea_audit *a, const struct ea_row *row, struct ea_arena *arena,
+                     struct ea_finding *ret, struct ea_err *err)
 {
     struct ea_val *doc = ea_arena_alloc(arena, sizeof(*doc));
     struct ea_subject s;
@@ -134,7 +138,8 @@ int ea_audit_explain(struct ea_audit *a, const struct ea_row *row, struct ea_are
     const struct ea_control *c;
     int rc;
 
-    if (!doc || ea_arena_defer(arena, (void (*)(void *))ea_object_unref, ea_object_ref(row->object)) < 0)
+    if (!doc ||
+        ea_arena_defer(arena, (void (*)(void *))ea_object_unref, ea_object_ref(row->object)) < 0)
         return ea_fail(err, -E2BIG, "out of memory");
     rc = ea_object_parse(row->object, arena, doc);
     if (rc)
@@ -143,10 +148,12 @@ int ea_audit_explain(struct ea_audit *a, const struct ea_row *row, struct ea_are
     rules = ea_ruleset_ref(a->o.rules);
     s = audit_subject(a, row->object, doc);
     /* no exemptions: the row says whether one covers it, and they may be exchanged meanwhile */
-    jo = (struct ea_judge_opts){.lookup = &a->o.lookup, .now_us = ea_wall_now(), .floor = a->o.floor, .trace = true};
+    jo = (struct ea_judge_opts){
+        .lookup = &a->o.lookup, .now_us = ea_wall_now(), .floor = a->o.floor, .trace = true};
     pthread_mutex_unlock(&a->lock);
     c = ea_control_find(rules, row->control->id);
-    rc = c ? ea_judge_one(rules, c, &s, &jo, arena, ret, err) : ea_fail(err, -ENOENT, "the control is gone");
+    rc = c ? ea_judge_one(rules, c, &s, &jo, arena, ret, err)
+           : ea_fail(err, -ENOENT, "the control is gone");
     if (ea_arena_defer(arena, (void (*)(void *))ea_ruleset_unref, rules) < 0 && rc == 0)
         rc = ea_fail(err, -E2BIG, "out of memory");
     return rc;

@@ -4,7 +4,9 @@
 #include "base/limits.h"
 #include "evidence/record.h"
 
-#define HASH_TEXT (256u << 10) /* bytes of failure texts that count for the hash; sixteen failures are far below */
+#define HASH_TEXT                                                                                  \
+    (256u                                                                                          \
+     << 10) /* bytes of failure texts that count for the hash; sixteen failures are far below */
 
 void verdict_pool_init(struct verdict_pool *p)
 {
@@ -27,8 +29,8 @@ void verdict_pool_done(struct verdict_pool *p)
     memset(p, 0, sizeof(*p));
 }
 
-/* The first 64 bits of a SHA-256: the digest file compares them with those of an earlier process, and nobody may be able to make a
- * failure look like a pass. */
+/* The first 64 bits of a SHA-256: the digest file compares them with those of an earlier process,
+ * and nobody may be able to make a failure look like a pass. */
 static uint64_t hash64(struct ea_str text)
 {
     uint8_t h[EA_SHA256_LEN];
@@ -66,9 +68,11 @@ static size_t size_of(uint32_t n)
     return sizeof(struct verdict) + n * sizeof(struct verdict_entry);
 }
 
-static bool same(const struct verdict *v, const struct ea_ruleset *rules, uint64_t hash, const struct verdict_entry *e, uint32_t n)
+static bool same(const struct verdict *v, const struct ea_ruleset *rules, uint64_t hash,
+                 const struct verdict_entry *e, uint32_t n)
 {
-    return v->hash == hash && v->n == n && v->rules == rules && memcmp(v->e, e, n * sizeof(*e)) == 0;
+    return v->hash == hash && v->n == n && v->rules == rules &&
+           memcmp(v->e, e, n * sizeof(*e)) == 0;
 }
 
 static void grow(struct verdict_pool *p)
@@ -90,8 +94,8 @@ static void grow(struct verdict_pool *p)
     free(old);
 }
 
-static struct verdict *intern(struct verdict_pool *p, const struct ea_ruleset *rules, uint64_t hash, const struct verdict_entry *e,
-                              uint32_t n)
+static struct verdict *intern(struct verdict_pool *p, const struct ea_ruleset *rules, uint64_t hash,
+                              const struct verdict_entry *e, uint32_t n)
 {
     struct verdict *v = p->buckets[hash & (p->size - 1)];
 
@@ -114,7 +118,8 @@ static struct verdict *intern(struct verdict_pool *p, const struct ea_ruleset *r
     return v;
 }
 
-struct verdict *verdict_take(struct verdict_pool *p, const struct ea_ruleset *rules, const struct ea_findings *f, struct ea_arena *scratch)
+struct verdict *verdict_take(struct verdict_pool *p, const struct ea_ruleset *rules,
+                             const struct ea_findings *f, struct ea_arena *scratch)
 {
     struct verdict_entry *e = ea_arena_zalloc(scratch, (f->n + 1) * sizeof(*e));
     struct verdict *v;
@@ -133,7 +138,8 @@ struct verdict *verdict_take(struct verdict_pool *p, const struct ea_ruleset *ru
         e[i].flags = x->exemption ? VERDICT_EXEMPT : 0;
         e[i].hash = failures_hash(x, &b);
         ea_buf_adds(&all, x->control->id);
-        ea_buf_addf(&all, " %u %u %u %llx\n", e[i].result, e[i].reason, e[i].flags, (unsigned long long)e[i].hash);
+        ea_buf_addf(&all, " %u %u %u %llx\n", e[i].result, e[i].reason, e[i].flags,
+                    (unsigned long long)e[i].hash);
     }
     v = intern(p, rules, hash64(ea_buf_str(&all)), e, f->n);
     ea_buf_done(&b);
@@ -185,5 +191,6 @@ bool verdict_entry_same(const struct verdict_entry *a, const struct verdict_entr
 {
     if (!a || !b)
         return a == b;
-    return a->result == b->result && a->reason == b->reason && a->flags == b->flags && a->hash == b->hash;
+    return a->result == b->result && a->reason == b->reason && a->flags == b->flags &&
+           a->hash == b->hash;
 }

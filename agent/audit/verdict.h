@@ -1,8 +1,9 @@
-/* audit/verdict.h - what was decided about one object, small: one entry a control, shared by all objects with the same verdict.
+/* audit/verdict.h - what was decided about one object, small: one entry a control, shared by all
+ * objects with the same verdict.
  *
  * Thread:  [owner] (the audit's lock).
- * Owns:    interned verdicts, reference-counted inside their pool; rule sets live as long as the pool.
- * Limits:  65535 controls.
+ * Owns:    interned verdicts, reference-counted inside their pool; rule sets live as long as the
+ * pool. Limits:  65535 controls.
  */
 #ifndef EA_AUDIT_VERDICT_H
 #define EA_AUDIT_VERDICT_H
@@ -16,7 +17,7 @@ struct verdict_entry {
     uint8_t result, reason;
     uint8_t flags;
     uint8_t pad[3];
-    uint64_t hash;    /* of the failures or the detail; 0 = none */
+    uint64_t hash; /* of the failures or the detail; 0 = none */
 };
 
 struct verdict {
@@ -35,7 +36,8 @@ struct verdict_pool {
 void verdict_pool_init(struct verdict_pool *p);
 void verdict_pool_done(struct verdict_pool *p);
 /* The interned verdict of these findings, with a reference; NULL when there are none. */
-struct verdict *verdict_take(struct verdict_pool *p, const struct ea_ruleset *rules, const struct ea_findings *f, struct ea_arena *scratch);
+struct verdict *verdict_take(struct verdict_pool *p, const struct ea_ruleset *rules,
+                             const struct ea_findings *f, struct ea_arena *scratch);
 struct verdict *verdict_ref(struct verdict *v);
 void verdict_unref(struct verdict_pool *p, struct verdict *v);
 static inline const struct ea_control *verdict_control(const struct verdict *v, uint32_t i)

@@ -12,7 +12,8 @@
 #define CA_DAYS 3650u
 #define DAYS 365u
 
-static const char *const keys[] = {"ca.crt", "ca.key", "ca-old.crt", "tls.crt", "tls.key", "names", NULL};
+static const char *const keys[] = {"ca.crt",  "ca.key", "ca-old.crt", "tls.crt",
+                                   "tls.key", "names",  NULL};
 
 /* Less than a third of its life is left, or it cannot be read. */
 static bool due(const struct ea_buf *pem)
@@ -37,10 +38,13 @@ static void join(const char *const *names, struct ea_buf *b)
 static int new_ca(struct ea_secret *s, struct ea_err *err)
 {
     struct ea_cert_req rq = {.common_name = "eucs-agent webhook CA", .days = CA_DAYS, .ca = true};
-    struct ea_buf *crt = ea_secret_item(s, "ca.crt"), *key = ea_secret_item(s, "ca.key"), *old = ea_secret_item(s, "ca-old.crt");
+    struct ea_buf *crt = ea_secret_item(s, "ca.crt"), *key = ea_secret_item(s, "ca.key"),
+                  *old = ea_secret_item(s, "ca-old.crt");
 
     ea_buf_clear(old);
-    (void)ea_buf_add(old, crt->p, crt->n); /* API servers that hold only the old bundle must go on trusting for a while */
+    (void)ea_buf_add(
+        old, crt->p,
+        crt->n); /* API servers that hold only the old bundle must go on trusting for a while */
     ea_buf_clear(crt);
     ea_buf_clear(key);
     return ea_cert_make(&rq, EA_STR_NULL, EA_STR_NULL, crt, key, err);
@@ -49,17 +53,20 @@ static int new_ca(struct ea_secret *s, struct ea_err *err)
 static int new_leaf(struct ea_secret *s, const struct ea_certs_opts *o, struct ea_err *err)
 {
     struct ea_cert_req rq = {.common_name = o->names[0], .dns = o->names, .days = DAYS};
-    struct ea_buf *crt = ea_secret_item(s, "tls.crt"), *key = ea_secret_item(s, "tls.key"), *names = ea_secret_item(s, "names");
+    struct ea_buf *crt = ea_secret_item(s, "tls.crt"), *key = ea_secret_item(s, "tls.key"),
+                  *names = ea_secret_item(s, "names");
 
     ea_buf_clear(crt);
     ea_buf_clear(key);
     ea_buf_clear(names);
     join(o->names, names);
-    return ea_cert_make(&rq, ea_buf_str(ea_secret_item(s, "ca.crt")), ea_buf_str(ea_secret_item(s, "ca.key")), crt, key, err);
+    return ea_cert_make(&rq, ea_buf_str(ea_secret_item(s, "ca.crt")),
+                        ea_buf_str(ea_secret_item(s, "ca.key")), crt, key, err);
 }
 
 /* Makes what is missing or old; *ret_changed when the Secret must be written. */
-static int renew(struct ea_secret *s, const struct ea_certs_opts *o, bool *ret_changed, struct ea_err *err)
+static int renew(struct ea_secret *s, const struct ea_certs_opts *o, bool *ret_changed,
+                 struct ea_err *err)
 {
     struct ea_buf want;
     bool ca = due(ea_secret_item(s, "ca.crt")) || !ea_secret_item(s, "ca.key")->n, leaf;
@@ -67,7 +74,8 @@ static int renew(struct ea_secret *s, const struct ea_certs_opts *o, bool *ret_c
 
     ea_buf_init(&want, 4096);
     join(o->names, &want);
-    leaf = ca || due(ea_secret_item(s, "tls.crt")) || !ea_str_eq(ea_buf_str(&want), ea_buf_str(ea_secret_item(s, "names")));
+    leaf = ca || due(ea_secret_item(s, "tls.crt")) ||
+           !ea_str_eq(ea_buf_str(&want), ea_buf_str(ea_secret_item(s, "names")));
     ea_buf_done(&want);
     if (ca)
         rc = new_ca(s, err);
@@ -77,19 +85,22 @@ static int renew(struct ea_secret *s, const struct ea_certs_opts *o, bool *ret_c
     return rc;
 }
 
-static int write_one(const char *dir, const char *name, struct ea_str bytes, bool *changed, struct ea_err *err)
+static int write_one(const char *dir, const char *name, struct ea_str bytes, bool *changed,
+                     struct ea_err *err)
 {
     EA_AUTO_FREE char *path = ea_xasprintf("%s/%s", dir, name);
     EA_AUTO_FREE char *old = NULL;
     size_t n = 0;
 
-    if (ea_read_file(path, EA_MAX_CREDENTIAL, &old, &n, NULL) == 0 && ea_str_eq(ea_strn(old, n), bytes))
+    if (ea_read_file(path, EA_MAX_CREDENTIAL, &old, &n, NULL) == 0 &&
+        ea_str_eq(ea_strn(old, n), bytes))
         return 0;
     *changed = true;
     return ea_write_file(path, bytes.p, bytes.n, 0600, err);
 }
 
-static int write_files(struct ea_secret *s, const struct ea_certs_opts *o, bool *changed, struct ea_err *err)
+static int write_files(struct ea_secret *s, const struct ea_certs_opts *o, bool *changed,
+                       struct ea_err *err)
 {
     int rc = ea_mkdirs(o->dir, 0700, err);
 
@@ -103,7 +114,8 @@ static int write_files(struct ea_secret *s, const struct ea_certs_opts *o, bool 
     return rc;
 }
 
-static int step(struct ea_kube *k, const struct ea_certs_opts *o, struct ea_buf *ca_bundle, bool *ret_changed, struct ea_err *err)
+static int step(struct ea_kube *k, const struct ea_certs_opts *o, struct ea_buf *ca_bundle,
+                bool *ret_changed, struct ea_err *err)
 {
     struct ea_secret s;
     bool write = false;
@@ -125,7 +137,8 @@ static int step(struct ea_kube *k, const struct ea_certs_opts *o, struct ea_buf 
     return rc;
 }
 
-int ea_certs_ensure(struct ea_kube *k, const struct ea_certs_opts *o, struct ea_buf *ca_bundle, bool *ret_changed, struct ea_err *err)
+int ea_certs_ensure(struct ea_kube *k, const struct ea_certs_opts *o, struct ea_buf *ca_bundle,
+                    bool *ret_changed, struct ea_err *err)
 {
     int rc;
 

@@ -16,12 +16,14 @@
 #define ARENA (32u << 20)
 #define MAX_CONFIGURATION (4u << 20)
 #define PAUSE_US 500000ull
-#define LOOK_S 60u       /* without any event */
+#define LOOK_S 60u /* without any event */
 #define RETRY_S 3u
 
-static const struct ea_kube_res configurations = {"admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations",
+static const struct ea_kube_res configurations = {"admissionregistration.k8s.io", "v1",
+                                                  "validatingwebhookconfigurations",
                                                   "ValidatingWebhookConfiguration", false};
-static const struct ea_kube_res roles = {"rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", false};
+static const struct ea_kube_res roles = {"rbac.authorization.k8s.io", "v1", "clusterroles",
+                                         "ClusterRole", false};
 
 struct ea_keeper {
     struct ea_keeper_opts o;
@@ -31,9 +33,9 @@ struct ea_keeper {
     struct ea_informer *informer;
     pthread_t thread;
     bool running;
-    struct ea_buf applied;  /* what the server took last; empty = nothing yet */
-    char rv[256];           /* of our own last write */
-    pthread_mutex_t lock;   /* what follows */
+    struct ea_buf applied; /* what the server took last; empty = nothing yet */
+    char rv[256];          /* of our own last write */
+    pthread_mutex_t lock;  /* what follows */
     pthread_cond_t moved;
     bool stopping, dirty, fail, ok;
     bool applied_fail, applied_once;
@@ -74,7 +76,10 @@ bool ea_keeper_ok(struct ea_keeper *k, char *why, size_t n)
     pthread_mutex_lock(&k->lock);
     ok = k->ok;
     if (why)
-        (void)snprintf(why, n, "%s", ok ? "" : k->error[0] ? k->error : "the webhook configuration was not applied yet");
+        (void)snprintf(why, n, "%s",
+                       ok            ? ""
+                       : k->error[0] ? k->error
+                                     : "the webhook configuration was not applied yet");
     pthread_mutex_unlock(&k->lock);
     return ok;
 }
@@ -86,7 +91,8 @@ static void append(struct ea_keeper *k, enum ea_record_type type, struct ea_buf 
     struct ea_position pos;
     struct ea_err err;
 
-    if (k->o.log && (b->failed || ea_elog_append(k->o.log, type, ea_buf_str(b), true, 0, &pos, &err) < 0))
+    if (k->o.log &&
+        (b->failed || ea_elog_append(k->o.log, type, ea_buf_str(b), true, 0, &pos, &err) < 0))
         ea_log_err(EA_LOG_ERROR, "record-not-written", &err);
 }
 
@@ -95,7 +101,8 @@ static void record_drift(struct ea_keeper *k, struct ea_str field, struct ea_str
     struct ea_buf b;
 
     ea_metric_add(k->m_drift, 1);
-    ea_log(EA_LOG_WARN, "webhook-drift", EA_KV_Z("name", k->name), EA_KV_STR("field", field), EA_KV_STR("manager", manager));
+    ea_log(EA_LOG_WARN, "webhook-drift", EA_KV_Z("name", k->name), EA_KV_STR("field", field),
+           EA_KV_STR("manager", manager));
     ea_buf_init(&b, 8192);
     ea_buf_addz(&b, "{\"field\":");
     ea_buf_add_json(&b, field);
@@ -115,9 +122,11 @@ static void record_flip(struct ea_keeper *k, bool fail, const char *reason)
 {
     struct ea_buf b;
 
-    ea_log(EA_LOG_INFO, "failure-policy", EA_KV_Z("enforce", fail ? "Fail" : "Ignore"), EA_KV_Z("reason", reason));
+    ea_log(EA_LOG_INFO, "failure-policy", EA_KV_Z("enforce", fail ? "Fail" : "Ignore"),
+           EA_KV_Z("reason", reason));
     ea_buf_init(&b, 4096);
-    ea_buf_addf(&b, "{\"failurePolicy\":\"%s\",\"reason\":\"%s\",\"webhook\":", fail ? "Fail" : "Ignore", reason);
+    ea_buf_addf(&b, "{\"failurePolicy\":\"%s\",\"reason\":\"%s\",\"webhook\":",
+                fail ? "Fail" : "Ignore", reason);
     ea_buf_add_json(&b, ea_str(k->name));
     ea_buf_addc(&b, '}');
     append(k, EA_REC_CONFIG_CHANGED, &b);
@@ -148,7 +157,8 @@ static struct ea_str foreign_manager(const struct ea_val *live)
     struct ea_str last = EA_STR_NULL, when = EA_STR_NULL;
 
     for (size_t i = 0; ea_val_is(l, EA_V_LIST) && i < l->n; i++) {
-        struct ea_str m = ea_val_get_str(ea_val_at(l, i), "manager"), t = ea_val_get_str(ea_val_at(l, i), "time");
+        struct ea_str m = ea_val_get_str(ea_val_at(l, i), "manager"),
+                      t = ea_val_get_str(ea_val_at(l, i), "time");
 
         if (!ea_str_is(m, "eucs-agent") && ea_str_cmp(t, when) >= 0) {
             last = m;
@@ -164,20 +174,25 @@ static void look_for_drift(struct ea_keeper *k, struct ea_arena *a, const struct
     struct ea_val mine;
     struct ea_buf where;
 
-    if (!k->applied.n || (live && ea_str_is(ea_val_path_str(live, "metadata.resourceVersion"), k->rv)))
+    if (!k->applied.n ||
+        (live && ea_str_is(ea_val_path_str(live, "metadata.resourceVersion"), k->rv)))
         return;
     ea_buf_init(&where, 4096);
     if (!live)
         record_drift(k, EA_STR("(deleted)"), EA_STR_NULL);
-    else if (ea_json_parse(a, ea_buf_str(&k->applied), NULL, &mine, NULL, NULL) == 0 && !ea_webhook_covers(&mine, live, &where))
+    else if (ea_json_parse(a, ea_buf_str(&k->applied), NULL, &mine, NULL, NULL) == 0 &&
+             !ea_webhook_covers(&mine, live, &where))
         record_drift(k, ea_buf_str(&where), foreign_manager(live));
     if (live)
-        (void)snprintf(k->rv, sizeof(k->rv), "%.*s", EA_STRF(ea_val_path_str(live, "metadata.resourceVersion")));
+        (void)snprintf(k->rv, sizeof(k->rv), "%.*s",
+                       EA_STRF(ea_val_path_str(live, "metadata.resourceVersion")));
     ea_buf_done(&where);
 }
 
-/* PUT with the resourceVersion that was seen, for what apply cannot remove (webhooks that others added). */
-static int replace(struct ea_keeper *k, struct ea_arena *a, const struct ea_val *want, struct ea_val *live, struct ea_err *err)
+/* PUT with the resourceVersion that was seen, for what apply cannot remove (webhooks that others
+ * added). */
+static int replace(struct ea_keeper *k, struct ea_arena *a, const struct ea_val *want,
+                   struct ea_val *live, struct ea_err *err)
 {
     struct ea_mapb root, meta;
     const struct ea_val *m = ea_val_getz(want, "metadata");
@@ -188,12 +203,14 @@ static int replace(struct ea_keeper *k, struct ea_arena *a, const struct ea_val 
     ea_mapb_init(&meta, a);
     for (uint32_t i = 0; i < m->n; i++)
         ea_mapb_put(&meta, ea_val_text(&m->members[i].key), m->members[i].val);
-    ea_mapb_putz(&meta, "resourceVersion", ea_val_str(ea_val_path_str(live, "metadata.resourceVersion")));
+    ea_mapb_putz(&meta, "resourceVersion",
+                 ea_val_str(ea_val_path_str(live, "metadata.resourceVersion")));
     ea_mapb_init(&root, a);
     for (uint32_t i = 0; i < want->n; i++) {
         struct ea_str key = ea_val_text(&want->members[i].key);
 
-        ea_mapb_put(&root, key, ea_str_is(key, "metadata") ? ea_mapb_end(&meta) : want->members[i].val);
+        ea_mapb_put(&root, key,
+                    ea_str_is(key, "metadata") ? ea_mapb_end(&meta) : want->members[i].val);
     }
     whole = ea_mapb_end(&root);
     ea_buf_init(&b, MAX_CONFIGURATION);
@@ -204,7 +221,8 @@ static int replace(struct ea_keeper *k, struct ea_arena *a, const struct ea_val 
     return rc;
 }
 
-static int write_it(struct ea_keeper *k, struct ea_arena *a, struct ea_str json, const struct ea_val *want, struct ea_err *err)
+static int write_it(struct ea_keeper *k, struct ea_arena *a, struct ea_str json,
+                    const struct ea_val *want, struct ea_err *err)
 {
     struct ea_val live;
     int rc = ea_kube_apply(k->kube, &configurations, NULL, k->name, json, a, &live, err);
@@ -215,7 +233,8 @@ static int write_it(struct ea_keeper *k, struct ea_arena *a, struct ea_str json,
         return rc;
     ea_buf_clear(&k->applied);
     rc = ea_buf_adds(&k->applied, json);
-    (void)snprintf(k->rv, sizeof(k->rv), "%.*s", EA_STRF(ea_val_path_str(&live, "metadata.resourceVersion")));
+    (void)snprintf(k->rv, sizeof(k->rv), "%.*s",
+                   EA_STRF(ea_val_path_str(&live, "metadata.resourceVersion")));
     ea_log(EA_LOG_INFO, "webhook-applied", EA_KV_Z("name", k->name));
     if (k->o.applied)
         k->o.applied(k->o.arg);
@@ -235,7 +254,10 @@ static int look(struct ea_keeper *k, bool fail, struct ea_arena *a, struct ea_er
     there = rc == 0;
     rc = owner_uid(k, a, uid, err);
     if (rc == -ENOENT)
-        return ea_fail(err, -ENOENT, "ClusterRole %s is gone: the release was removed, its webhook configuration stays away", k->role);
+        return ea_fail(
+            err, -ENOENT,
+            "ClusterRole %s is gone: the release was removed, its webhook configuration stays away",
+            k->role);
     if (rc)
         return rc;
     look_for_drift(k, a, there ? &live : NULL);
@@ -248,7 +270,8 @@ static int look(struct ea_keeper *k, bool fail, struct ea_arena *a, struct ea_er
     } else if (rc == 0 && !k->applied.n) {
         /* as an earlier process left it: from now on every change is somebody else's */
         (void)ea_buf_adds(&k->applied, ea_buf_str(&json));
-        (void)snprintf(k->rv, sizeof(k->rv), "%.*s", EA_STRF(ea_val_path_str(&live, "metadata.resourceVersion")));
+        (void)snprintf(k->rv, sizeof(k->rv), "%.*s",
+                       EA_STRF(ea_val_path_str(&live, "metadata.resourceVersion")));
         if (k->o.applied)
             k->o.applied(k->o.arg);
     }
@@ -302,7 +325,8 @@ static void *keeper_main(void *arg)
         pthread_mutex_lock(&k->lock);
         (void)clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += pause;
-        while (!k->stopping && !k->dirty && pthread_cond_timedwait(&k->moved, &k->lock, &until) == 0)
+        while (!k->stopping && !k->dirty &&
+               pthread_cond_timedwait(&k->moved, &k->lock, &until) == 0)
             ;
         stop = k->stopping;
         pthread_mutex_unlock(&k->lock);
@@ -318,7 +342,8 @@ int ea_keeper_start(const struct ea_keeper_opts *o, struct ea_keeper **ret, stru
     struct ea_keeper *k = ea_xalloc(sizeof(*k));
     struct ea_kube_opts ko = {.total_ms = 5000, .tries = 2};
     struct ea_kube_want want = {.res = configurations};
-    struct ea_informer_opts io = {.config = o->config, .want = &want, .n_want = 1, .event = on_event, .arg = k};
+    struct ea_informer_opts io = {
+        .config = o->config, .want = &want, .n_want = 1, .event = on_event, .arg = k};
     int rc;
 
     k->o = *o;
@@ -331,8 +356,10 @@ int ea_keeper_start(const struct ea_keeper_opts *o, struct ea_keeper **ret, stru
     ea_buf_init(&k->applied, MAX_CONFIGURATION);
     pthread_mutex_init(&k->lock, NULL);
     pthread_cond_init(&k->moved, NULL);
-    k->m_drift = ea_metric(EA_COUNTER, "eucs_agent_webhook_drift_total", "Foreign changes of the webhook configuration", NULL);
-    k->m_ok = ea_metric(EA_GAUGE, "eucs_agent_webhook_configured", "1 while the webhook configuration is as it should be", NULL);
+    k->m_drift = ea_metric(EA_COUNTER, "eucs_agent_webhook_drift_total",
+                           "Foreign changes of the webhook configuration", NULL);
+    k->m_ok = ea_metric(EA_GAUGE, "eucs_agent_webhook_configured",
+                        "1 while the webhook configuration is as it should be", NULL);
     k->store = io.store = ea_store_new();
     rc = ea_kube_new(o->config, &ko, &k->kube, err);
     if (rc == 0)

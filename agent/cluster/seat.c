@@ -48,7 +48,8 @@ static int patch_label(struct ea_seat *s, bool on)
     int rc = 0;
 
     if (*s->pod)
-        rc = ea_kube_patch(s->kube, &pods, s->ns, s->pod, "application/merge-patch+json", body, NULL, NULL, &err);
+        rc = ea_kube_patch(s->kube, &pods, s->ns, s->pod, "application/merge-patch+json", body,
+                           NULL, NULL, &err);
     if (rc == -ENOENT && !on)
         rc = 0;
     if (rc) {
@@ -76,7 +77,8 @@ static void set_held(struct ea_seat *s, bool held)
 {
     if (atomic_exchange(&s->held, held) == held)
         return;
-    ea_log(EA_LOG_INFO, held ? "seat-taken" : "seat-lost", EA_KV_U64("term", ea_lease_term(s->lease)));
+    ea_log(EA_LOG_INFO, held ? "seat-taken" : "seat-lost",
+           EA_KV_U64("term", ea_lease_term(s->lease)));
     if (!held)
         want_label(s, false);
     s->o.changed(s->o.arg, held, ea_lease_term(s->lease));
@@ -116,7 +118,8 @@ static void *seat_main(void *arg)
             next = ea_mono_now() + ea_lease_pause_us(s->lease);
         }
         if (atomic_load(&s->held) && !ea_lease_held(s->lease))
-            set_held(s, false); /* not renewed in time: stop at once, whatever the server says later */
+            set_held(s,
+                     false); /* not renewed in time: stop at once, whatever the server says later */
         serving = atomic_load(&s->held) && s->o.serving(s->o.arg);
         atomic_store(&s->serving, serving);
         want_label(s, serving);
@@ -146,8 +149,10 @@ int ea_seat_start(const struct ea_seat_opts *o, struct ea_seat **ret, struct ea_
     s->ns = ea_str_dupz(ea_str(o->ns));
     s->pod = ea_str_dupz(ea_str(o->pod ? o->pod : ""));
     pthread_mutex_init(&s->lock, NULL);
-    s->m_held = ea_metric(EA_GAUGE, "eucs_agent_seat_held", "1 while this pod holds the seat", NULL);
-    s->m_ready = ea_metric(EA_GAUGE, "eucs_agent_seat_ready", "1 while this pod holds the seat, serves and is labelled", NULL);
+    s->m_held =
+        ea_metric(EA_GAUGE, "eucs_agent_seat_held", "1 while this pod holds the seat", NULL);
+    s->m_ready = ea_metric(EA_GAUGE, "eucs_agent_seat_ready",
+                           "1 while this pod holds the seat, serves and is labelled", NULL);
     rc = ea_lease_new(&lo, &s->lease, err);
     if (rc == 0)
         rc = ea_kube_new(o->config, &ko, &s->kube, err);
@@ -175,7 +180,8 @@ uint64_t ea_seat_term(const struct ea_seat *s)
 
 bool ea_seat_ready(const struct ea_seat *s)
 {
-    return ea_seat_held(s) && atomic_load(&s->serving) && atomic_load(&s->labelled) && !atomic_load(&s->draining);
+    return ea_seat_held(s) && atomic_load(&s->serving) && atomic_load(&s->labelled) &&
+           !atomic_load(&s->draining);
 }
 
 void ea_seat_why(struct ea_seat *s, char *out, size_t n)

@@ -53,7 +53,8 @@ static int take(struct ea_secret *s, const char *key, struct ea_str encoded, str
     return rc ? ea_fail(err, rc, "%s is too large", key) : 0;
 }
 
-int ea_secret_get(struct ea_kube *k, const char *ns, const char *name, const char *const *keys, struct ea_secret *ret, struct ea_err *err)
+int ea_secret_get(struct ea_kube *k, const char *ns, const char *name, const char *const *keys,
+                  struct ea_secret *ret, struct ea_err *err)
 {
     struct ea_arena a;
     struct ea_val v;
@@ -81,14 +82,16 @@ int ea_secret_get(struct ea_kube *k, const char *ns, const char *name, const cha
     return rc;
 }
 
-int ea_secret_put(struct ea_kube *k, const char *ns, const char *name, const char *type, struct ea_secret *s, struct ea_err *err)
+int ea_secret_put(struct ea_kube *k, const char *ns, const char *name, const char *type,
+                  struct ea_secret *s, struct ea_err *err)
 {
     struct ea_buf b;
     int rc;
 
     ea_buf_init(&b, EA_SECRET_KEYS * 2 * EA_MAX_CREDENTIAL);
     ea_buf_addf(&b,
-                "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"%s\",\"labels\":{"
+                "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{\"name\":\"%s\","
+                "\"namespace\":\"%s\",\"labels\":{"
                 "\"app.kubernetes.io/managed-by\":\"eucs-agent\"}",
                 name, ns);
     if (s->rv[0]) {

@@ -27,10 +27,11 @@ void ea_secret_done(struct ea_secret *s); /* cleanses */
 /* The value of a key, made when missing. NULL when there are too many. */
 struct ea_buf *ea_secret_item(struct ea_secret *s, const char *key);
 /* Reads the named keys (others are not kept). 0 also when there is none (rv is then empty). */
-EA_MUST_CHECK int ea_secret_get(struct ea_kube *k, const char *ns, const char *name, const char *const *keys, struct ea_secret *ret,
-                                struct ea_err *err);
-/* Creates it, or replaces it if it is still what was read. 0, -EEXIST (somebody was faster: read again), codes of kube/client.h. */
-EA_MUST_CHECK int ea_secret_put(struct ea_kube *k, const char *ns, const char *name, const char *type, struct ea_secret *s,
-                                struct ea_err *err);
+EA_MUST_CHECK int ea_secret_get(struct ea_kube *k, const char *ns, const char *name,
+                                const char *const *keys, struct ea_secret *ret, struct ea_err *err);
+/* Creates it, or replaces it if it is still what was read. 0, -EEXIST (somebody was faster: read
+ * again), codes of kube/client.h. */
+EA_MUST_CHECK int ea_secret_put(struct ea_kube *k, const char *ns, const char *name,
+                                const char *type, struct ea_secret *s, struct ea_err *err);
 
 #endif

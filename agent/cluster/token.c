@@ -28,11 +28,13 @@ static bool is_token(struct ea_str s)
     return ok;
 }
 
-static int parse(struct ea_str current, struct ea_str previous, struct ea_str rotated, struct ea_path_token *t, struct ea_err *err)
+static int parse(struct ea_str current, struct ea_str previous, struct ea_str rotated,
+                 struct ea_path_token *t, struct ea_err *err)
 {
     current = ea_str_trim(current);
     previous = ea_str_trim(previous);
-    if (!is_token(current) || (previous.n && !is_token(previous)) || ea_rfc3339_parse(ea_str_trim(rotated), &t->rotated) < 0)
+    if (!is_token(current) || (previous.n && !is_token(previous)) ||
+        ea_rfc3339_parse(ea_str_trim(rotated), &t->rotated) < 0)
         return ea_fail(err, -EINVAL, "it holds no path token of this agent");
     (void)snprintf(t->current, sizeof(t->current), "%.*s", EA_STRF(current));
     (void)snprintf(t->previous, sizeof(t->previous), "%.*s", EA_STRF(previous));
@@ -71,7 +73,8 @@ static int file_load(const char *file, struct ea_path_token *t, struct ea_err *e
         return file_write(file, t, err);
     }
     if (rc == 0) {
-        struct ea_str rest = ea_strn(text, n), current = ea_str_cut(rest, '\n', &rest), previous = ea_str_cut(rest, '\n', &rest),
+        struct ea_str rest = ea_strn(text, n), current = ea_str_cut(rest, '\n', &rest),
+                      previous = ea_str_cut(rest, '\n', &rest),
                       rotated = ea_str_cut(rest, '\n', &rest);
 
         rc = parse(current, previous, rotated, t, err);
@@ -90,7 +93,8 @@ static int put_item(struct ea_secret *s, const char *key, const char *text)
     return ea_buf_addz(b, text);
 }
 
-static int secret_write(const struct ea_token_place *p, struct ea_secret *s, const struct ea_path_token *t, struct ea_err *err)
+static int secret_write(const struct ea_token_place *p, struct ea_secret *s,
+                        const struct ea_path_token *t, struct ea_err *err)
 {
     char when[32];
 
@@ -102,7 +106,8 @@ static int secret_write(const struct ea_token_place *p, struct ea_secret *s, con
 }
 
 /* rotate: make a new one unless somebody did since `t`. */
-static int secret_step(const struct ea_token_place *p, bool rotate, struct ea_path_token *t, struct ea_err *err)
+static int secret_step(const struct ea_token_place *p, bool rotate, struct ea_path_token *t,
+                       struct ea_err *err)
 {
     struct ea_path_token there = {0};
     struct ea_secret s;
@@ -111,7 +116,8 @@ static int secret_step(const struct ea_token_place *p, bool rotate, struct ea_pa
     if (rc)
         return rc;
     if (s.rv[0]) {
-        rc = parse(ea_buf_str(ea_secret_item(&s, "current")), ea_buf_str(ea_secret_item(&s, "previous")),
+        rc = parse(ea_buf_str(ea_secret_item(&s, "current")),
+                   ea_buf_str(ea_secret_item(&s, "previous")),
                    ea_buf_str(ea_secret_item(&s, "rotated")), &there, err);
         if (rc)
             ea_wrap(err, "Secret %s/%s", p->ns, p->secret);

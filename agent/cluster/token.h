@@ -1,4 +1,5 @@
-/* cluster/token.h - the secret in the webhook's path: current and previous, rotated, kept in a Secret or in a file.
+/* cluster/token.h - the secret in the webhook's path: current and previous, rotated, kept in a
+ * Secret or in a file.
  *
  * Thread:  [owner] of the client.
  * Owns:    nothing.
@@ -17,14 +18,17 @@ struct ea_path_token {
 };
 
 struct ea_token_place {
-    struct ea_kube *kube;       /* NULL: the file */
-    const char *ns, *secret;    /* of the Secret */
-    const char *file;           /* mode 0600 */
+    struct ea_kube *kube;    /* NULL: the file */
+    const char *ns, *secret; /* of the Secret */
+    const char *file;        /* mode 0600 */
 };
 
-/* Reads it, or makes it when there is none. 0, -EINVAL (what is there is no token of ours), codes of kube/client.h, -errno. */
-EA_MUST_CHECK int ea_token_load(const struct ea_token_place *p, struct ea_path_token *ret, struct ea_err *err);
+/* Reads it, or makes it when there is none. 0, -EINVAL (what is there is no token of ours), codes
+ * of kube/client.h, -errno. */
+EA_MUST_CHECK int ea_token_load(const struct ea_token_place *p, struct ea_path_token *ret,
+                                struct ea_err *err);
 /* A new current one; the old becomes previous. When another pod was faster, theirs is taken. */
-EA_MUST_CHECK int ea_token_rotate(const struct ea_token_place *p, struct ea_path_token *t, struct ea_err *err);
+EA_MUST_CHECK int ea_token_rotate(const struct ea_token_place *p, struct ea_path_token *t,
+                                  struct ea_err *err);
 
 #endif

@@ -54,14 +54,16 @@ static struct cell *cell_of(struct cells *l, const struct ea_match_rule *r, cons
     for (size_t i = 0; i < l->n; i++) {
         struct cell *c = &l->c[i];
 
-        if (ea_str_eq(c->group, r->group) && ea_str_eq(c->version, r->version) && strcmp(c->resource, resource) == 0)
+        if (ea_str_eq(c->group, r->group) && ea_str_eq(c->version, r->version) &&
+            strcmp(c->resource, resource) == 0)
             return c;
     }
     if (l->n == l->size) {
         l->size = l->size ? 2 * l->size : 64;
         l->c = ea_xrealloc(l->c, l->size * sizeof(*l->c));
     }
-    l->c[l->n] = (struct cell){.group = r->group, .version = r->version, .scope = r->scope ? r->scope : '*'};
+    l->c[l->n] =
+        (struct cell){.group = r->group, .version = r->version, .scope = r->scope ? r->scope : '*'};
     (void)snprintf(l->c[l->n].resource, sizeof(l->c[l->n].resource), "%s", resource);
     return &l->c[l->n++];
 }
@@ -72,9 +74,11 @@ static void add_rule(struct cells *l, const struct ea_match_rule *r, bool denies
     struct cell *c;
     int n;
 
-    if (r->exclude || wild(r->resource) || wild(r->version) || (r->group.n && wild(r->group)) || (r->subresource.n && wild(r->subresource)))
+    if (r->exclude || wild(r->resource) || wild(r->version) || (r->group.n && wild(r->group)) ||
+        (r->subresource.n && wild(r->subresource)))
         return;
-    n = snprintf(resource, sizeof(resource), "%.*s%s%.*s", EA_STRF(r->resource), r->subresource.n ? "/" : "", EA_STRF(r->subresource));
+    n = snprintf(resource, sizeof(resource), "%.*s%s%.*s", EA_STRF(r->resource),
+                 r->subresource.n ? "/" : "", EA_STRF(r->subresource));
     if (n < 0 || n >= (int)sizeof(resource) || is_never(r->group, resource))
         return;
     c = cell_of(l, r, resource);
@@ -82,7 +86,9 @@ static void add_rule(struct cells *l, const struct ea_match_rule *r, bool denies
         c->scope = '*';
     c->advise |= r->ops;
     if (denies)
-        c->enforce |= r->ops & ~(unsigned)EA_OP_DELETE; /* nothing may stand in the way of removing what is bad */
+        c->enforce |=
+            r->ops &
+            ~(unsigned)EA_OP_DELETE; /* nothing may stand in the way of removing what is bad */
 }
 
 static int by_rule(const void *x, const void *y)
@@ -141,8 +147,8 @@ static unsigned ops_of(const struct cell *c, bool enforce)
 
 static bool together(const struct cell *a, const struct cell *b, bool enforce)
 {
-    return ea_str_eq(a->group, b->group) && ea_str_eq(a->version, b->version) && a->scope == b->scope &&
-           ops_of(a, enforce) == ops_of(b, enforce);
+    return ea_str_eq(a->group, b->group) && ea_str_eq(a->version, b->version) &&
+           a->scope == b->scope && ops_of(a, enforce) == ops_of(b, enforce);
 }
 
 static void put_rule(struct ea_buf *b, const struct cells *l, size_t at, bool enforce, bool *done)
@@ -166,7 +172,10 @@ static void put_rule(struct ea_buf *b, const struct cells *l, size_t at, bool en
         ea_buf_add_json(b, ea_str(l->c[i].resource));
         first = false;
     }
-    ea_buf_addf(b, "],\"scope\":\"%s\"}", c->scope == 'N' ? "Namespaced" : c->scope == 'C' ? "Cluster" : "*");
+    ea_buf_addf(b, "],\"scope\":\"%s\"}",
+                c->scope == 'N'   ? "Namespaced"
+                : c->scope == 'C' ? "Cluster"
+                                  : "*");
 }
 
 static void put_rules(struct ea_buf *b, const struct cells *l, bool enforce)
@@ -198,11 +207,13 @@ static void put_client(struct ea_buf *b, const struct ea_webhook_opts *o)
         ea_buf_addc(b, ',');
     }
     if (o->url && *o->url) {
-        EA_AUTO_FREE char *url = ea_xasprintf("%s/validate%s%s", o->url, token ? "/" : "", token ? o->token : "");
+        EA_AUTO_FREE char *url =
+            ea_xasprintf("%s/validate%s%s", o->url, token ? "/" : "", token ? o->token : "");
 
         put(b, "url", url);
     } else {
-        EA_AUTO_FREE char *path = ea_xasprintf("/validate%s%s", token ? "/" : "", token ? o->token : "");
+        EA_AUTO_FREE char *path =
+            ea_xasprintf("/validate%s%s", token ? "/" : "", token ? o->token : "");
 
         ea_buf_addz(b, "\"service\":{");
         put(b, "name", o->service);
@@ -235,7 +246,8 @@ static void put_namespaces(struct ea_buf *b, const struct ea_webhook_opts *o)
     if (o->release_ns && *o->release_ns)
         names[n++] = o->release_ns;
     qsort(names, n, sizeof(*names), by_text);
-    ea_buf_addz(b, "\"namespaceSelector\":{\"matchExpressions\":[{\"key\":\"kubernetes.io/metadata.name\",\"operator\":\"NotIn\",\"values\":[");
+    ea_buf_addz(b, "\"namespaceSelector\":{\"matchExpressions\":[{\"key\":\"kubernetes.io/"
+                   "metadata.name\",\"operator\":\"NotIn\",\"values\":[");
     for (size_t i = 0; i < n; i++) {
         if (i && strcmp(names[i], names[i - 1]) == 0)
             continue;
@@ -247,22 +259,26 @@ static void put_namespaces(struct ea_buf *b, const struct ea_webhook_opts *o)
     free(names);
 }
 
-static void put_webhook(struct ea_buf *b, const struct cells *l, const struct ea_webhook_opts *o, bool enforce)
+static void put_webhook(struct ea_buf *b, const struct cells *l, const struct ea_webhook_opts *o,
+                        bool enforce)
 {
     ea_buf_addz(b, "{\"admissionReviewVersions\":[\"v1\"],");
     put_client(b, o);
     ea_buf_addf(b, ",\"failurePolicy\":\"%s\",", enforce && o->fail ? "Fail" : "Ignore");
     /* the API server itself and the kubelets must work when we do not */
     ea_buf_addz(b, "\"matchConditions\":["
-                   "{\"expression\":\"request.userInfo.username != 'system:apiserver'\",\"name\":\"not-the-api-server\"},"
-                   "{\"expression\":\"!('system:nodes' in request.userInfo.groups)\",\"name\":\"not-a-kubelet\"}],"
+                   "{\"expression\":\"request.userInfo.username != "
+                   "'system:apiserver'\",\"name\":\"not-the-api-server\"},"
+                   "{\"expression\":\"!('system:nodes' in "
+                   "request.userInfo.groups)\",\"name\":\"not-a-kubelet\"}],"
                    "\"matchPolicy\":\"Equivalent\",");
     put(b, "name", enforce ? EA_WEBHOOK_ENFORCE : EA_WEBHOOK_ADVISE);
     ea_buf_addc(b, ',');
     put_namespaces(b, o);
     ea_buf_addz(b, ",\"objectSelector\":{},");
     put_rules(b, l, enforce);
-    ea_buf_addf(b, ",\"sideEffects\":\"NoneOnDryRun\",\"timeoutSeconds\":%u}", o->timeout_s ? EA_MIN(o->timeout_s, 30u) : 3u);
+    ea_buf_addf(b, ",\"sideEffects\":\"NoneOnDryRun\",\"timeoutSeconds\":%u}",
+                o->timeout_s ? EA_MIN(o->timeout_s, 30u) : 3u);
 }
 
 static bool any(const struct cells *l, bool enforce)
@@ -274,19 +290,23 @@ static bool any(const struct cells *l, bool enforce)
     return false;
 }
 
-int ea_webhook_render(const struct ea_ruleset *rs, const struct ea_webhook_opts *o, struct ea_buf *json, struct ea_err *err)
+int ea_webhook_render(const struct ea_ruleset *rs, const struct ea_webhook_opts *o,
+                      struct ea_buf *json, struct ea_err *err)
 {
     struct cells l = {0};
     bool enforce;
 
     if (!(o->url && *o->url) && !(o->service && *o->service && o->service_ns && *o->service_ns))
-        return ea_fail(err, -EINVAL, "the webhook configuration needs a URL, or a Service and its namespace");
+        return ea_fail(err, -EINVAL,
+                       "the webhook configuration needs a URL, or a Service and its namespace");
     collect(rs, o->enforcement, &l);
-    ea_buf_addz(json, "{\"apiVersion\":\"admissionregistration.k8s.io/v1\",\"kind\":\"ValidatingWebhookConfiguration\",\"metadata\":{"
+    ea_buf_addz(json, "{\"apiVersion\":\"admissionregistration.k8s.io/"
+                      "v1\",\"kind\":\"ValidatingWebhookConfiguration\",\"metadata\":{"
                       "\"labels\":{\"app.kubernetes.io/managed-by\":\"eucs-agent\"},");
     put(json, "name", o->name);
     if (o->owner_role && *o->owner_role && o->owner_uid && *o->owner_uid) {
-        ea_buf_addz(json, ",\"ownerReferences\":[{\"apiVersion\":\"rbac.authorization.k8s.io/v1\",\"kind\":\"ClusterRole\",");
+        ea_buf_addz(json, ",\"ownerReferences\":[{\"apiVersion\":\"rbac.authorization.k8s.io/"
+                          "v1\",\"kind\":\"ClusterRole\",");
         put(json, "name", o->owner_role);
         ea_buf_addc(json, ',');
         put(json, "uid", o->owner_uid);

@@ -10,7 +10,8 @@ static const char *const lazy_members[] = {"managedFields", NULL};
 static const struct ea_json_opts object_opts = {lazy_members, 0};
 
 /* A map without one member; values are shared. */
-static struct ea_val without(struct ea_arena *a, const struct ea_val *map, struct ea_str drop, const struct ea_val *instead)
+static struct ea_val without(struct ea_arena *a, const struct ea_val *map, struct ea_str drop,
+                             const struct ea_val *instead)
 {
     struct ea_mapb b;
 
@@ -34,7 +35,8 @@ static struct ea_val api_version_of(struct ea_arena *a, const struct ea_kube_res
 }
 
 /* Items of a list of a built-in kind carry neither apiVersion nor kind, which controls may read. */
-static struct ea_val with_type(struct ea_arena *a, const struct ea_val *object, const struct ea_kube_res *res)
+static struct ea_val with_type(struct ea_arena *a, const struct ea_val *object,
+                               const struct ea_kube_res *res)
 {
     struct ea_mapb b;
 
@@ -50,8 +52,9 @@ static struct ea_val with_type(struct ea_arena *a, const struct ea_val *object, 
     return ea_mapb_end(&b);
 }
 
-int ea_kube_compact(const struct ea_val *object, const struct ea_kube_res *res, struct ea_arena *a, struct ea_val *ret_doc,
-                    struct ea_buf *json, struct ea_object_in *ret, struct ea_err *err)
+int ea_kube_compact(const struct ea_val *object, const struct ea_kube_res *res, struct ea_arena *a,
+                    struct ea_val *ret_doc, struct ea_buf *json, struct ea_object_in *ret,
+                    struct ea_err *err)
 {
     const struct ea_val *meta = ea_val_getz(object, "metadata");
     struct ea_val doc, lean;
@@ -68,7 +71,8 @@ int ea_kube_compact(const struct ea_val *object, const struct ea_kube_res *res, 
     if (ea_json_print(json, &doc) < 0)
         return ea_fail(err, -E2BIG, "an object of %s is too large", res->resource);
     *ret_doc = doc;
-    *ret = (struct ea_object_in){ea_val_get_str(meta, "namespace"), ea_val_get_str(meta, "name"), ea_val_get_str(meta, "uid"),
+    *ret = (struct ea_object_in){ea_val_get_str(meta, "namespace"), ea_val_get_str(meta, "name"),
+                                 ea_val_get_str(meta, "uid"),
                                  ea_val_get_str(meta, "resourceVersion"), ea_buf_str(json)};
     return 0;
 }
@@ -187,8 +191,8 @@ void kube_skip(struct kube_watch *w, const char *reason, struct ea_str head)
 {
     atomic_fetch_add(&w->skipped, 1);
     ea_metric_add(w->m_skipped, 1);
-    ea_log(EA_LOG_WARN, "watch-object-skipped", EA_KV_Z("resource", w->want.res.resource), EA_KV_Z("reason", reason),
-           EA_KV_STR("name", name_in(head)));
+    ea_log(EA_LOG_WARN, "watch-object-skipped", EA_KV_Z("resource", w->want.res.resource),
+           EA_KV_Z("reason", reason), EA_KV_STR("name", name_in(head)));
     w->skipped_now = w->skip_gap = true;
     kube_gap_open(w, reason);
 }
@@ -207,7 +211,8 @@ void kube_gap_open(struct kube_watch *w, const char *reason)
 
 void kube_gap_close(struct kube_watch *w, bool complete)
 {
-    struct ea_kube_event e = {.type = EA_KUBE_GAP_CLOSED, .complete = complete, .from = w->heard_wall};
+    struct ea_kube_event e = {
+        .type = EA_KUBE_GAP_CLOSED, .complete = complete, .from = w->heard_wall};
 
     if (!w->gap_open || w->skip_gap)
         return;

@@ -29,7 +29,8 @@ uint64_t ea_kube_jitter(uint64_t us)
     return us + (us ? r % us : 0);
 }
 
-int ea_kube_new(struct ea_kube_config *c, const struct ea_kube_opts *o, struct ea_kube **ret, struct ea_err *err)
+int ea_kube_new(struct ea_kube_config *c, const struct ea_kube_opts *o, struct ea_kube **ret,
+                struct ea_err *err)
 {
     struct ea_kube *k = ea_xalloc(sizeof(*k));
 
@@ -98,7 +99,8 @@ static int ready(struct ea_kube *k, struct ea_err *err)
     return 0;
 }
 
-int ea_kube_path(struct ea_buf *b, const struct ea_kube_res *res, const char *ns, const char *name, const char *sub)
+int ea_kube_path(struct ea_buf *b, const struct ea_kube_res *res, const char *ns, const char *name,
+                 const char *sub)
 {
     if (res->group && *res->group)
         ea_buf_addf(b, "/apis/%s/%s", res->group, res->version);
@@ -143,15 +145,15 @@ static int wait_ms(const struct ea_kube *k, uint64_t ms, struct ea_err *err)
     }
 }
 
-/* A server that closes an idle connection at the very moment of our call: nothing of it was carried out in practice, and all our
- * writes are idempotent by name or carry a resourceVersion. */
+/* A server that closes an idle connection at the very moment of our call: nothing of it was carried
+ * out in practice, and all our writes are idempotent by name or carry a resourceVersion. */
 static bool dropped(int rc)
 {
     return rc == -EPIPE || rc == -ECONNRESET;
 }
 
-int ea_kube_raw(struct ea_kube *k, const char *method, const char *path, const char *content_type, struct ea_str body,
-                struct ea_http_reply *ret, struct ea_err *err)
+int ea_kube_raw(struct ea_kube *k, const char *method, const char *path, const char *content_type,
+                struct ea_str body, struct ea_http_reply *ret, struct ea_err *err)
 {
     bool again = false, renewed = false;
 
@@ -174,10 +176,12 @@ int ea_kube_raw(struct ea_kube *k, const char *method, const char *path, const c
             ea_kube_config_rejected(k->config, k->creds);
             continue;
         }
-        if (!(ret->status == 429 || ret->status >= 500) || !ret->retry_after_ms || ret->retry_after_ms > WAIT_MAX_MS ||
-            t >= k->opts.tries)
+        if (!(ret->status == 429 || ret->status >= 500) || !ret->retry_after_ms ||
+            ret->retry_after_ms > WAIT_MAX_MS || t >= k->opts.tries)
             return 0;
-        rc = wait_ms(k, ea_kube_jitter(ret->retry_after_ms * 1000 / 2) / 1000 + ret->retry_after_ms / 2, err);
+        rc = wait_ms(
+            k, ea_kube_jitter(ret->retry_after_ms * 1000 / 2) / 1000 + ret->retry_after_ms / 2,
+            err);
         if (rc)
             return rc;
     }
@@ -230,8 +234,8 @@ int ea_kube_answer(long status, struct ea_str body, struct ea_err *err)
     return code;
 }
 
-int ea_kube_call(struct ea_kube *k, const char *method, const char *path, const char *content_type, struct ea_str body,
-                 struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
+int ea_kube_call(struct ea_kube *k, const char *method, const char *path, const char *content_type,
+                 struct ea_str body, struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
 {
     struct ea_http_reply r;
     struct ea_str copy;
@@ -250,8 +254,9 @@ int ea_kube_call(struct ea_kube *k, const char *method, const char *path, const 
     return rc ? ea_wrap(err, "answer of the API server") : 0;
 }
 
-static int named(struct ea_kube *k, const char *method, const struct ea_kube_res *res, const char *ns, const char *name,
-                 const char *query, const char *type, struct ea_str body, struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
+static int named(struct ea_kube *k, const char *method, const struct ea_kube_res *res,
+                 const char *ns, const char *name, const char *query, const char *type,
+                 struct ea_str body, struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
 {
     struct ea_buf p;
     int rc;
@@ -260,44 +265,52 @@ static int named(struct ea_kube *k, const char *method, const struct ea_kube_res
     (void)ea_kube_path(&p, res, ns, name, NULL);
     ea_buf_addz(&p, query);
     ea_buf_addc(&p, 0);
-    rc = p.failed ? ea_fail(err, -E2BIG, "the name is too long") : ea_kube_call(k, method, p.p, type, body, a, ret, err);
+    rc = p.failed ? ea_fail(err, -E2BIG, "the name is too long")
+                  : ea_kube_call(k, method, p.p, type, body, a, ret, err);
     ea_buf_done(&p);
     if (rc)
         ea_wrap(err, "%s %s %s", method, res->resource, name ? name : "");
     return rc;
 }
 
-int ea_kube_get(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, const char *name, struct ea_arena *a,
-                struct ea_val *ret, struct ea_err *err)
+int ea_kube_get(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, const char *name,
+                struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
 {
     return named(k, "GET", res, ns, name, "", NULL, EA_STR_NULL, a, ret, err);
 }
 
-int ea_kube_create(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, struct ea_str json, struct ea_arena *a,
-                   struct ea_val *ret, struct ea_err *err)
+int ea_kube_create(struct ea_kube *k, const struct ea_kube_res *res, const char *ns,
+                   struct ea_str json, struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
 {
-    return named(k, "POST", res, ns, NULL, "?fieldManager=eucs-agent", "application/json", json, a, ret, err);
+    return named(k, "POST", res, ns, NULL, "?fieldManager=eucs-agent", "application/json", json, a,
+                 ret, err);
 }
 
-int ea_kube_update(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, const char *name, struct ea_str json,
-                   struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
+int ea_kube_update(struct ea_kube *k, const struct ea_kube_res *res, const char *ns,
+                   const char *name, struct ea_str json, struct ea_arena *a, struct ea_val *ret,
+                   struct ea_err *err)
 {
-    return named(k, "PUT", res, ns, name, "?fieldManager=eucs-agent", "application/json", json, a, ret, err);
+    return named(k, "PUT", res, ns, name, "?fieldManager=eucs-agent", "application/json", json, a,
+                 ret, err);
 }
 
-int ea_kube_patch(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, const char *name, const char *type,
-                  struct ea_str patch, struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
+int ea_kube_patch(struct ea_kube *k, const struct ea_kube_res *res, const char *ns,
+                  const char *name, const char *type, struct ea_str patch, struct ea_arena *a,
+                  struct ea_val *ret, struct ea_err *err)
 {
     return named(k, "PATCH", res, ns, name, "?fieldManager=eucs-agent", type, patch, a, ret, err);
 }
 
-int ea_kube_apply(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, const char *name, struct ea_str json,
-                  struct ea_arena *a, struct ea_val *ret, struct ea_err *err)
+int ea_kube_apply(struct ea_kube *k, const struct ea_kube_res *res, const char *ns,
+                  const char *name, struct ea_str json, struct ea_arena *a, struct ea_val *ret,
+                  struct ea_err *err)
 {
-    return named(k, "PATCH", res, ns, name, "?fieldManager=eucs-agent&force=true", "application/apply-patch+yaml", json, a, ret, err);
+    return named(k, "PATCH", res, ns, name, "?fieldManager=eucs-agent&force=true",
+                 "application/apply-patch+yaml", json, a, ret, err);
 }
 
-int ea_kube_delete(struct ea_kube *k, const struct ea_kube_res *res, const char *ns, const char *name, struct ea_err *err)
+int ea_kube_delete(struct ea_kube *k, const struct ea_kube_res *res, const char *ns,
+                   const char *name, struct ea_err *err)
 {
     int rc = named(k, "DELETE", res, ns, name, "", NULL, EA_STR_NULL, NULL, NULL, err);
 
@@ -335,7 +348,8 @@ static int head_tick(void *arg)
     return h->s->tick ? h->s->tick(h->s->arg) : 0;
 }
 
-int ea_kube_stream(struct ea_kube *k, const char *path, const struct ea_http_stream *s, struct ea_err *err)
+int ea_kube_stream(struct ea_kube *k, const char *path, const struct ea_http_stream *s,
+                   struct ea_err *err)
 {
     struct stream_head h = {k, s};
     struct ea_http_stream inner = {head_status, head_data, head_tick, &h, s->idle_ms};

@@ -6,8 +6,11 @@
 
 #include <stdio.h>
 
-#define REREAD_US (60ull * 1000000)      /* files may be rotated under us (bound tokens: at 80 % of their life) */
-#define REJECT_PAUSE_US (10ull * 1000000) /* a server that refuses everybody must not make us run the plugin in a loop */
+#define REREAD_US                                                                                  \
+    (60ull * 1000000) /* files may be rotated under us (bound tokens: at 80 % of their life) */
+#define REJECT_PAUSE_US                                                                            \
+    (10ull *                                                                                       \
+     1000000) /* a server that refuses everybody must not make us run the plugin in a loop */
 #define EXPIRY_LEEWAY_US (10ll * 1000000)
 
 void kube_blob_free(struct kube_blob *b)
@@ -25,7 +28,8 @@ struct kube_blob kube_blob_dup(struct ea_str s)
 
 static bool blob_eq(const struct kube_blob *a, const struct kube_blob *b)
 {
-    return (a->p == NULL) == (b->p == NULL) && a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
+    return (a->p == NULL) == (b->p == NULL) && a->n == b->n &&
+           (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
 }
 
 struct ea_kube_creds *ea_kube_creds_ref(struct ea_kube_creds *k)
@@ -133,10 +137,12 @@ static int in_cluster_server(char **ret, struct ea_err *err)
     const char *port = getenv("KUBERNETES_SERVICE_PORT");
 
     if (!host || !*host)
-        return ea_fail(err, -ENOENT, "KUBERNETES_SERVICE_HOST is not set: this does not run in a pod");
+        return ea_fail(err, -ENOENT,
+                       "KUBERNETES_SERVICE_HOST is not set: this does not run in a pod");
     if (!port || !*port)
         port = "443";
-    *ret = strchr(host, ':') ? ea_xasprintf("https://[%s]:%s", host, port) : ea_xasprintf("https://%s:%s", host, port);
+    *ret = strchr(host, ':') ? ea_xasprintf("https://[%s]:%s", host, port)
+                             : ea_xasprintf("https://%s:%s", host, port);
     return 0;
 }
 
@@ -176,7 +182,8 @@ int ea_kube_config_in_cluster(const char *root, struct ea_kube_config **ret, str
 
 /* ---- credentials ---- */
 
-static int read_source(const struct kube_source *s, struct kube_blob *ret, const char *what, struct ea_err *err)
+static int read_source(const struct kube_source *s, struct kube_blob *ret, const char *what,
+                       struct ea_err *err)
 {
     char *p;
     size_t n;
@@ -197,7 +204,8 @@ static int read_source(const struct kube_source *s, struct kube_blob *ret, const
     return 0;
 }
 
-/* A token from a file ends at the first white space at its end; one in the middle would split the header. */
+/* A token from a file ends at the first white space at its end; one in the middle would split the
+ * header. */
 static int trim_token(struct kube_blob *t, struct ea_err *err)
 {
     if (!t->p)
@@ -266,8 +274,8 @@ int ea_kube_config_creds(struct ea_kube_config *c, struct ea_kube_creds **ret, s
 
         rc = read_creds(c, &k, err);
         if (rc == 0) {
-            bool same = c->creds && blob_eq(&c->creds->ca, &k->ca) && blob_eq(&c->creds->cert, &k->cert) &&
-                        blob_eq(&c->creds->key, &k->key);
+            bool same = c->creds && blob_eq(&c->creds->ca, &k->ca) &&
+                        blob_eq(&c->creds->cert, &k->cert) && blob_eq(&c->creds->key, &k->key);
 
             if (!same)
                 c->generation++;
@@ -279,7 +287,8 @@ int ea_kube_config_creds(struct ea_kube_config *c, struct ea_kube_creds **ret, s
             c->rejected = false;
             c->read_at = now;
         } else if (c->creds && !expired(c->creds)) {
-            rc = 0; /* a file that cannot be read for a moment (rotation): what we have is still good */
+            rc = 0; /* a file that cannot be read for a moment (rotation): what we have is still
+                       good */
             c->read_at = now;
         }
     }
@@ -298,7 +307,8 @@ void ea_kube_config_rejected(struct ea_kube_config *c, const struct ea_kube_cred
     pthread_mutex_unlock(&c->lock);
 }
 
-void ea_kube_config_http(const struct ea_kube_config *c, const struct ea_kube_creds *k, struct ea_http_opts *o)
+void ea_kube_config_http(const struct ea_kube_config *c, const struct ea_kube_creds *k,
+                         struct ea_http_opts *o)
 {
     o->base_url = c->server;
     o->ca_pem = ea_strn(k->ca.p, k->ca.n);

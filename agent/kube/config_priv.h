@@ -23,10 +23,10 @@ struct kube_source {
 struct kube_exec {
     bool v1beta1;
     char *command;
-    char **args;    /* NULL-terminated, args[0] = command */
-    char **env;     /* NULL-terminated "NAME=value" to add */
-    char *info;     /* KUBERNETES_EXEC_INFO */
-    char *hint;     /* installHint, may be NULL */
+    char **args; /* NULL-terminated, args[0] = command */
+    char **env;  /* NULL-terminated "NAME=value" to add */
+    char *info;  /* KUBERNETES_EXEC_INFO */
+    char *hint;  /* installHint, may be NULL */
 };
 
 struct ea_kube_creds {

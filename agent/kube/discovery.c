@@ -19,8 +19,8 @@ static bool has_verb(const struct ea_val *verbs, const char *verb)
     return false;
 }
 
-static void fill(struct ea_discovery *d, struct ea_api_resource *r, const struct ea_val *v, struct ea_str group, struct ea_str version,
-                 bool preferred)
+static void fill(struct ea_discovery *d, struct ea_api_resource *r, const struct ea_val *v,
+                 struct ea_str group, struct ea_str version, bool preferred)
 {
     const struct ea_val *verbs = ea_val_getz(v, "verbs");
 
@@ -38,7 +38,8 @@ static void fill(struct ea_discovery *d, struct ea_api_resource *r, const struct
                                   .delete_ = has_verb(verbs, "delete")};
 }
 
-int ea_discovery_add(struct ea_discovery *d, const struct ea_val *list, bool preferred, struct ea_err *err)
+int ea_discovery_add(struct ea_discovery *d, const struct ea_val *list, bool preferred,
+                     struct ea_err *err)
 {
     const struct ea_val *l = ea_val_getz(list, "resources");
     struct ea_str gv = ea_val_get_str(list, "groupVersion"), version, group;
@@ -83,8 +84,8 @@ static int missing(struct ea_discovery *d, struct ea_str gv)
     return 0;
 }
 
-static int load_group(struct ea_kube *k, struct ea_discovery *d, const char *prefix, struct ea_str gv, bool preferred,
-                      struct ea_err *err)
+static int load_group(struct ea_kube *k, struct ea_discovery *d, const char *prefix,
+                      struct ea_str gv, bool preferred, struct ea_err *err)
 {
     struct ea_arena a;
     struct ea_val v;
@@ -140,7 +141,8 @@ static int load_groups(struct ea_kube *k, struct ea_discovery *d, struct ea_err 
             struct ea_str gv = ea_val_get_str(ea_val_at(versions, j), "groupVersion");
 
             if (++n > EA_MAX_DISCOVERY_GROUPS)
-                rc = ea_fail(err, -E2BIG, "more than %u API group versions", EA_MAX_DISCOVERY_GROUPS);
+                rc = ea_fail(err, -E2BIG, "more than %u API group versions",
+                             EA_MAX_DISCOVERY_GROUPS);
             else
                 rc = load_group(k, d, "/apis", gv, ea_str_eq(gv, preferred), err);
         }
@@ -174,7 +176,8 @@ void ea_discovery_free(struct ea_discovery *d)
     free(d);
 }
 
-const struct ea_api_resource *ea_discovery_kind(const struct ea_discovery *d, struct ea_str api_version, struct ea_str kind)
+const struct ea_api_resource *ea_discovery_kind(const struct ea_discovery *d,
+                                                struct ea_str api_version, struct ea_str kind)
 {
     struct ea_str version, group = ea_str_cut(api_version, '/', &version);
 
@@ -185,13 +188,15 @@ const struct ea_api_resource *ea_discovery_kind(const struct ea_discovery *d, st
     for (size_t i = 0; i < d->n; i++) {
         const struct ea_api_resource *r = &d->r[i];
 
-        if (ea_str_eq(r->kind, kind) && ea_str_eq(r->group, group) && ea_str_eq(r->version, version))
+        if (ea_str_eq(r->kind, kind) && ea_str_eq(r->group, group) &&
+            ea_str_eq(r->version, version))
             return r;
     }
     return NULL;
 }
 
-const struct ea_api_resource *ea_discovery_resource(const struct ea_discovery *d, struct ea_str group, struct ea_str version,
+const struct ea_api_resource *ea_discovery_resource(const struct ea_discovery *d,
+                                                    struct ea_str group, struct ea_str version,
                                                     struct ea_str resource)
 {
     for (size_t i = 0; i < d->n; i++) {

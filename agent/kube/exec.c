@@ -1,4 +1,5 @@
-/* kube/exec.c - exec credential plugins: run without a shell, within a time, and their answer read. */
+/* kube/exec.c - exec credential plugins: run without a shell, within a time, and their answer read.
+ */
 #include "base/fd.h"
 #include "base/limits.h"
 #include "doc/json.h"
@@ -36,7 +37,8 @@ void kube_exec_free(struct kube_exec *e)
     free(e);
 }
 
-/* The plugin's environment: ours, then the configured variables, then KUBERNETES_EXEC_INFO; the later ones win. */
+/* The plugin's environment: ours, then the configured variables, then KUBERNETES_EXEC_INFO; the
+ * later ones win. */
 static char **make_env(const struct kube_exec *e)
 {
     size_t have = 0, add = 0, n = 0;
@@ -84,11 +86,13 @@ static int spawn(const struct kube_exec *e, int out, pid_t *ret, struct ea_err *
     posix_spawnattr_destroy(&at);
     words_free(env);
     if (rc)
-        return ea_fail(err, -rc, "exec plugin %s: %s%s%s", e->command, strerror(rc), e->hint ? "; " : "", e->hint ? e->hint : "");
+        return ea_fail(err, -rc, "exec plugin %s: %s%s%s", e->command, strerror(rc),
+                       e->hint ? "; " : "", e->hint ? e->hint : "");
     return 0;
 }
 
-static int read_output(int fd, struct ea_buf *b, ea_mono_us end, const char *name, struct ea_err *err)
+static int read_output(int fd, struct ea_buf *b, ea_mono_us end, const char *name,
+                       struct ea_err *err)
 {
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -98,7 +102,8 @@ static int read_output(int fd, struct ea_buf *b, ea_mono_us end, const char *nam
         int rc;
 
         if (now >= end)
-            return ea_fail(err, -ETIME, "exec plugin %s did not end within %llu s", name, PLUGIN_US / 1000000);
+            return ea_fail(err, -ETIME, "exec plugin %s did not end within %llu s", name,
+                           PLUGIN_US / 1000000);
         rc = poll(&p, 1, (int)((end - now) / 1000 + 1));
         if (rc < 0 && errno != EINTR)
             return ea_fail(err, -errno, "exec plugin %s: %s", name, strerror(errno));
@@ -114,11 +119,13 @@ static int read_output(int fd, struct ea_buf *b, ea_mono_us end, const char *nam
         rc = ea_buf_add(b, chunk, (size_t)n);
         explicit_bzero(chunk, sizeof(chunk));
         if (rc)
-            return ea_fail(err, -E2BIG, "exec plugin %s printed more than %u bytes", name, EA_MAX_EXEC_OUTPUT);
+            return ea_fail(err, -E2BIG, "exec plugin %s printed more than %u bytes", name,
+                           EA_MAX_EXEC_OUTPUT);
     }
 }
 
-/* Waits for the end of the plugin until `end`, then kills its group. Returns the wait status or a negative errno. */
+/* Waits for the end of the plugin until `end`, then kills its group. Returns the wait status or a
+ * negative errno. */
 static int reap(pid_t pid, ea_mono_us end, bool now)
 {
     int status = 0;
@@ -159,9 +166,11 @@ int kube_exec_run(const struct kube_exec *e, struct ea_kube_creds *k, struct ea_
     rc = read_output(rd, &b, end, e->command, err);
     status = reap(pid, end, rc != 0);
     if (rc == 0 && status == -ETIME)
-        rc = ea_fail(err, -ETIME, "exec plugin %s did not end within %llu s", e->command, PLUGIN_US / 1000000);
+        rc = ea_fail(err, -ETIME, "exec plugin %s did not end within %llu s", e->command,
+                     PLUGIN_US / 1000000);
     else if (rc == 0 && status != 0)
-        rc = ea_fail(err, -EACCES, "exec plugin %s failed (%s %d)", e->command, WIFSIGNALED(status) ? "signal" : "exit status",
+        rc = ea_fail(err, -EACCES, "exec plugin %s failed (%s %d)", e->command,
+                     WIFSIGNALED(status) ? "signal" : "exit status",
                      WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
     if (rc == 0) {
         rc = kube_exec_parse(e->v1beta1, ea_buf_str(&b), k, err);
@@ -195,15 +204,17 @@ int kube_exec_parse(bool v1beta1, struct ea_str text, struct ea_kube_creds *k, s
     key = ea_val_get_str(st, "clientKeyData");
     expires = ea_val_get_str(st, "expirationTimestamp");
     if (!ea_str_is(ea_val_get_str(&root, "kind"), "ExecCredential") ||
-        !ea_str_is(ea_val_get_str(&root, "apiVersion"),
-                   v1beta1 ? "client.authentication.k8s.io/v1beta1" : "client.authentication.k8s.io/v1"))
+        !ea_str_is(ea_val_get_str(&root, "apiVersion"), v1beta1
+                                                            ? "client.authentication.k8s.io/v1beta1"
+                                                            : "client.authentication.k8s.io/v1"))
         rc = ea_fail(err, -EINVAL, "its output is no ExecCredential of the configured version");
     else if (!ea_val_is(st, EA_V_MAP))
         rc = ea_fail(err, -EINVAL, "its output has no status");
     else if (!token.n && !cert.n)
         rc = ea_fail(err, -EACCES, "it gave neither a token nor a certificate");
     else if ((cert.n != 0) != (key.n != 0))
-        rc = ea_fail(err, -EINVAL, "it gave a certificate without a key or a key without a certificate");
+        rc = ea_fail(err, -EINVAL,
+                     "it gave a certificate without a key or a key without a certificate");
     else if (expires.n && ea_rfc3339_parse(expires, &k->expires) < 0)
         rc = ea_fail(err, -EINVAL, "its expirationTimestamp is no RFC 3339 time");
     if (rc == 0) {

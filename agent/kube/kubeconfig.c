@@ -27,7 +27,8 @@ static char *dup_path(const struct ea_val *v, const char *key, const char *dir)
     return ea_xasprintf("%s/%.*s", dir, EA_STRF(s));
 }
 
-static int get_base64(const struct ea_val *v, const char *key, struct kube_blob *ret, struct ea_err *err)
+static int get_base64(const struct ea_val *v, const char *key, struct kube_blob *ret,
+                      struct ea_err *err)
 {
     struct ea_str s = ea_val_get_str(v, key);
     uint8_t *p;
@@ -46,8 +47,8 @@ static int get_base64(const struct ea_val *v, const char *key, struct kube_blob 
 }
 
 /* The entry called `name` of a list of {name, <what>: {…}}. */
-static int find_named(const struct ea_val *root, const char *list, const char *what, struct ea_str name, const struct ea_val **ret,
-                      struct ea_err *err)
+static int find_named(const struct ea_val *root, const char *list, const char *what,
+                      struct ea_str name, const struct ea_val **ret, struct ea_err *err)
 {
     const struct ea_val *l = ea_val_get(root, ea_str(list));
 
@@ -58,7 +59,8 @@ static int find_named(const struct ea_val *root, const char *list, const char *w
             const struct ea_val *v = ea_val_get(e, ea_str(what));
 
             if (!ea_val_is(v, EA_V_MAP))
-                return ea_fail(err, -EINVAL, "%s entry \"%.*s\" has no map \"%s\"", list, EA_STRF(name), what);
+                return ea_fail(err, -EINVAL, "%s entry \"%.*s\" has no map \"%s\"", list,
+                               EA_STRF(name), what);
             *ret = v;
             return 0;
         }
@@ -66,7 +68,8 @@ static int find_named(const struct ea_val *root, const char *list, const char *w
     return ea_fail(err, -EINVAL, "%s has no entry \"%.*s\"", list, EA_STRF(name));
 }
 
-static int parse_cluster(struct ea_kube_config *c, const struct ea_val *v, const char *dir, struct ea_err *err)
+static int parse_cluster(struct ea_kube_config *c, const struct ea_val *v, const char *dir,
+                         struct ea_err *err)
 {
     struct ea_str server = ea_val_get_str(v, "server");
 
@@ -85,7 +88,9 @@ static int parse_cluster(struct ea_kube_config *c, const struct ea_val *v, const
     c->ca.file = dup_path(v, "certificate-authority", dir);
     int rc = get_base64(v, "certificate-authority-data", &c->ca.data, err);
     if (rc == 0 && c->insecure && (c->ca.file || c->ca.data.p))
-        rc = ea_fail(err, -EINVAL, "cluster: a certificate authority together with insecure-skip-tls-verify makes no sense");
+        rc = ea_fail(err, -EINVAL,
+                     "cluster: a certificate authority together with insecure-skip-tls-verify "
+                     "makes no sense");
     return rc;
 }
 
@@ -96,7 +101,8 @@ static bool too_many(const struct ea_val *l)
     return l && l->type == EA_V_LIST && l->n > EA_MAX_EXEC_WORDS;
 }
 
-/* As client-go: a name without a slash is looked up in PATH, a relative path is taken from the kubeconfig's folder. */
+/* As client-go: a name without a slash is looked up in PATH, a relative path is taken from the
+ * kubeconfig's folder. */
 static char *exec_command(struct ea_str cmd, const char *dir)
 {
     if (cmd.p[0] != '/' && memchr(cmd.p, '/', cmd.n) && dir)
@@ -140,15 +146,19 @@ static int exec_mode(const struct ea_val *v, bool v1beta1, struct ea_err *err)
     if (!mode.n && v1beta1)
         return 0; /* IfAvailable is the default there */
     if (!mode.n)
-        return ea_fail(err, -EINVAL, "exec.interactiveMode is required by client.authentication.k8s.io/v1");
+        return ea_fail(err, -EINVAL,
+                       "exec.interactiveMode is required by client.authentication.k8s.io/v1");
     if (ea_str_is(mode, "Always"))
-        return ea_fail(err, -EINVAL, "exec.interactiveMode is Always: a plugin that needs a terminal cannot be used here");
+        return ea_fail(
+            err, -EINVAL,
+            "exec.interactiveMode is Always: a plugin that needs a terminal cannot be used here");
     if (!ea_str_is(mode, "Never") && !ea_str_is(mode, "IfAvailable"))
         return ea_fail(err, -EINVAL, "exec.interactiveMode must be Never, IfAvailable or Always");
     return 0;
 }
 
-/* The extension client.authentication.k8s.io/exec of the cluster, which plugins get as spec.cluster.config. */
+/* The extension client.authentication.k8s.io/exec of the cluster, which plugins get as
+ * spec.cluster.config. */
 static const struct ea_val *cluster_extension(const struct ea_val *cluster)
 {
     const struct ea_val *l = ea_val_getz(cluster, "extensions");
@@ -170,7 +180,8 @@ static void info_str(struct ea_buf *b, const char *key, struct ea_str s)
     ea_buf_add_json(b, s);
 }
 
-static int exec_cluster_info(struct ea_buf *b, const struct ea_kube_config *c, const struct ea_val *cluster, struct ea_err *err)
+static int exec_cluster_info(struct ea_buf *b, const struct ea_kube_config *c,
+                             const struct ea_val *cluster, struct ea_err *err)
 {
     const struct ea_val *ext = cluster_extension(cluster);
     struct kube_blob ca = {NULL, 0};
@@ -205,14 +216,16 @@ static int exec_cluster_info(struct ea_buf *b, const struct ea_kube_config *c, c
     return ea_buf_addc(b, '}');
 }
 
-static int exec_info(struct kube_exec *e, const struct ea_kube_config *c, const struct ea_val *v, const struct ea_val *cluster,
-                     struct ea_err *err)
+static int exec_info(struct kube_exec *e, const struct ea_kube_config *c, const struct ea_val *v,
+                     const struct ea_val *cluster, struct ea_err *err)
 {
     struct ea_buf b;
     int rc = 0;
 
     ea_buf_init(&b, 4 * EA_MAX_CREDENTIAL);
-    ea_buf_addf(&b, "{\"apiVersion\":\"client.authentication.k8s.io/%s\",\"kind\":\"ExecCredential\",\"spec\":{\"interactive\":false",
+    ea_buf_addf(&b,
+                "{\"apiVersion\":\"client.authentication.k8s.io/"
+                "%s\",\"kind\":\"ExecCredential\",\"spec\":{\"interactive\":false",
                 e->v1beta1 ? "v1beta1" : "v1");
     if (ea_val_get_bool(v, "provideClusterInfo", false))
         rc = exec_cluster_info(&b, c, cluster, err);
@@ -225,8 +238,8 @@ static int exec_info(struct kube_exec *e, const struct ea_kube_config *c, const 
     return rc;
 }
 
-static int parse_exec(struct ea_kube_config *c, const struct ea_val *v, const struct ea_val *cluster, const char *dir,
-                      struct ea_err *err)
+static int parse_exec(struct ea_kube_config *c, const struct ea_val *v,
+                      const struct ea_val *cluster, const char *dir, struct ea_err *err)
 {
     struct kube_exec *e = c->exec = ea_xalloc(sizeof(*e));
     struct ea_str version = ea_val_get_str(v, "apiVersion"), cmd = ea_val_get_str(v, "command");
@@ -235,7 +248,8 @@ static int parse_exec(struct ea_kube_config *c, const struct ea_val *v, const st
     if (ea_str_is(version, "client.authentication.k8s.io/v1beta1"))
         e->v1beta1 = true;
     else if (!ea_str_is(version, "client.authentication.k8s.io/v1"))
-        return ea_fail(err, -EINVAL, "exec.apiVersion must be client.authentication.k8s.io/v1 or v1beta1");
+        return ea_fail(err, -EINVAL,
+                       "exec.apiVersion must be client.authentication.k8s.io/v1 or v1beta1");
     if (!cmd.n)
         return ea_fail(err, -EINVAL, "exec.command is missing");
     e->command = exec_command(cmd, dir);
@@ -250,10 +264,11 @@ static int parse_exec(struct ea_kube_config *c, const struct ea_val *v, const st
 
 /* ---- user ---- */
 
-static int parse_user(struct ea_kube_config *c, const struct ea_val *v, const struct ea_val *cluster, const char *dir,
-                      struct ea_err *err)
+static int parse_user(struct ea_kube_config *c, const struct ea_val *v,
+                      const struct ea_val *cluster, const char *dir, struct ea_err *err)
 {
-    static const char *const refused[] = {"as", "as-uid", "as-groups", "as-user-extra", "auth-provider"};
+    static const char *const refused[] = {"as", "as-uid", "as-groups", "as-user-extra",
+                                          "auth-provider"};
     const struct ea_val *exec = ea_val_getz(v, "exec");
     struct ea_str token = ea_val_get_str(v, "token"), name = ea_val_get_str(v, "username");
     int rc;
@@ -286,7 +301,8 @@ static int parse_user(struct ea_kube_config *c, const struct ea_val *v, const st
     return rc;
 }
 
-static int parse_root(struct ea_kube_config *c, const struct ea_val *root, const char *dir, const char *context, struct ea_err *err)
+static int parse_root(struct ea_kube_config *c, const struct ea_val *root, const char *dir,
+                      const char *context, struct ea_err *err)
 {
     struct ea_str name = context ? ea_str(context) : ea_val_get_str(root, "current-context");
     const struct ea_val *ctx, *cluster, *user;
@@ -312,7 +328,8 @@ static int parse_root(struct ea_kube_config *c, const struct ea_val *root, const
     return rc ? rc : parse_user(c, user, cluster, dir, err);
 }
 
-int ea_kube_config_parse(struct ea_str text, const char *dir, const char *context, struct ea_kube_config **ret, struct ea_err *err)
+int ea_kube_config_parse(struct ea_str text, const char *dir, const char *context,
+                         struct ea_kube_config **ret, struct ea_err *err)
 {
     struct ea_arena a;
     struct ea_yaml_stream ys;
@@ -336,7 +353,8 @@ int ea_kube_config_parse(struct ea_str text, const char *dir, const char *contex
     return 0;
 }
 
-int ea_kube_config_load(const char *path, const char *context, struct ea_kube_config **ret, struct ea_err *err)
+int ea_kube_config_load(const char *path, const char *context, struct ea_kube_config **ret,
+                        struct ea_err *err)
 {
     EA_AUTO_FREE char *text = NULL;
     EA_AUTO_FREE char *real = realpath(path, NULL);

@@ -16,21 +16,22 @@ struct ea_lease {
     struct ea_lease_opts o;
     char *ns, *name, *identity;
     struct ea_kube *kube;
-    struct ea_buf seen;      /* the Lease as last seen, JSON */
+    struct ea_buf seen; /* the Lease as last seen, JSON */
     char *holder;
-    uint64_t duration_us;    /* of the record seen */
-    ea_mono_us observed;     /* when the record was first seen as it is: local clock only */
+    uint64_t duration_us;       /* of the record seen */
+    ea_mono_us observed;        /* when the record was first seen as it is: local clock only */
     _Atomic ea_mono_us renewed; /* 0 = not ours */
     _Atomic uint64_t term;
-    uint64_t transitions;    /* largest seen */
+    uint64_t transitions; /* largest seen */
     bool seen_any;
 };
 
 static int check(const struct ea_lease_opts *o, struct ea_err *err)
 {
     if (o->lease_s <= o->renew_s || o->renew_s * 10 <= o->retry_s * 12)
-        return ea_fail(err, -EINVAL, "lease %u s must be longer than renew %u s, and that than 1.2 x retry %u s", o->lease_s, o->renew_s,
-                       o->retry_s);
+        return ea_fail(err, -EINVAL,
+                       "lease %u s must be longer than renew %u s, and that than 1.2 x retry %u s",
+                       o->lease_s, o->renew_s, o->retry_s);
     return 0;
 }
 
@@ -103,7 +104,8 @@ static int observe(struct ea_lease *l, const struct ea_val *doc, ea_mono_us now,
 {
     const struct ea_val *spec = ea_val_getz(doc, "spec");
     struct ea_str holder = ea_val_get_str(spec, "holderIdentity");
-    int64_t transitions = ea_val_get_int(spec, "leaseTransitions", 0), secs = ea_val_get_int(spec, "leaseDurationSeconds", 0);
+    int64_t transitions = ea_val_get_int(spec, "leaseTransitions", 0),
+            secs = ea_val_get_int(spec, "leaseDurationSeconds", 0);
     struct ea_buf b;
 
     ea_buf_init(&b, EA_MAX_STATUS_REPLY);
@@ -132,8 +134,9 @@ static void mine(struct ea_lease *l, uint64_t term, ea_mono_us since)
 }
 
 /* The Lease with a new spec; other fields of an existing one are kept. */
-static int render(struct ea_lease *l, struct ea_arena *a, const struct ea_val *old, const char *holder, unsigned secs,
-                  struct ea_str acquired, uint64_t transitions, struct ea_buf *out, struct ea_err *err)
+static int render(struct ea_lease *l, struct ea_arena *a, const struct ea_val *old,
+                  const char *holder, unsigned secs, struct ea_str acquired, uint64_t transitions,
+                  struct ea_buf *out, struct ea_err *err)
 {
     struct ea_mapb root, spec, meta;
     char now[32];
@@ -163,7 +166,8 @@ static int render(struct ea_lease *l, struct ea_arena *a, const struct ea_val *o
 }
 
 /* PUT over what was seen last. 0, or a code; -EEXIST = somebody was faster. */
-static int put(struct ea_lease *l, struct ea_arena *a, const struct ea_val *old, bool release, struct ea_err *err)
+static int put(struct ea_lease *l, struct ea_arena *a, const struct ea_val *old, bool release,
+               struct ea_err *err)
 {
     const struct ea_val *spec = ea_val_getz(old, "spec");
     bool ours = ea_str_is(ea_val_get_str(spec, "holderIdentity"), l->identity);
@@ -175,7 +179,8 @@ static int put(struct ea_lease *l, struct ea_arena *a, const struct ea_val *old,
     int rc;
 
     ea_buf_init(&b, EA_MAX_STATUS_REPLY);
-    rc = render(l, a, old, release ? "" : l->identity, release ? 1 : l->o.lease_s, acquired, transitions, &b, err);
+    rc = render(l, a, old, release ? "" : l->identity, release ? 1 : l->o.lease_s, acquired,
+                transitions, &b, err);
     if (rc == 0)
         rc = ea_kube_update(l->kube, &lease_res, l->ns, l->name, ea_buf_str(&b), a, &doc, err);
     ea_buf_done(&b);
@@ -188,7 +193,8 @@ static int put(struct ea_lease *l, struct ea_arena *a, const struct ea_val *old,
 
 static int create(struct ea_lease *l, struct ea_arena *a, struct ea_err *err)
 {
-    uint64_t transitions = l->seen_any ? l->transitions + 1 : 0; /* deleted under us: the term must not fall */
+    uint64_t transitions =
+        l->seen_any ? l->transitions + 1 : 0; /* deleted under us: the term must not fall */
     ea_mono_us asked = ea_mono_now();
     struct ea_buf b;
     struct ea_val doc;

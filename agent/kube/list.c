@@ -55,7 +55,8 @@ static int on_data(void *arg, const char *bytes, size_t n)
     return ea_list_scan_feed(&p->scan, bytes, n);
 }
 
-static int copy_member(const struct ea_val *meta, const char *key, char *out, size_t size, struct ea_err *err)
+static int copy_member(const struct ea_val *meta, const char *key, char *out, size_t size,
+                       struct ea_err *err)
 {
     struct ea_str s = ea_val_get_str(meta, key);
 
@@ -88,12 +89,15 @@ static int read_head(struct page *p, char rv[256], char token[MAX_CONTINUE], str
     return rc;
 }
 
-static int page_path(struct ea_buf *b, const struct ea_kube_res *res, const struct ea_list_opts *o, unsigned limit, const char *token)
+static int page_path(struct ea_buf *b, const struct ea_kube_res *res, const struct ea_list_opts *o,
+                     unsigned limit, const char *token)
 {
     char sep = '?';
     const struct {
         const char *key, *value;
-    } q[] = {{"continue", token}, {"labelSelector", o->label_selector}, {"fieldSelector", o->field_selector}};
+    } q[] = {{"continue", token},
+             {"labelSelector", o->label_selector},
+             {"fieldSelector", o->field_selector}};
 
     (void)ea_kube_path(b, res, o->ns, NULL, NULL);
     if (limit) {
@@ -111,8 +115,9 @@ static int page_path(struct ea_buf *b, const struct ea_kube_res *res, const stru
 }
 
 /* One page: objects to the callback, head to rv and token. */
-static int one_page(struct ea_kube *k, const struct ea_kube_res *res, const struct ea_list_opts *o, unsigned limit, char rv[256],
-                    char token[MAX_CONTINUE], uint64_t *ret_retry_after_ms, struct ea_err *err)
+static int one_page(struct ea_kube *k, const struct ea_kube_res *res, const struct ea_list_opts *o,
+                    unsigned limit, char rv[256], char token[MAX_CONTINUE],
+                    uint64_t *ret_retry_after_ms, struct ea_err *err)
 {
     struct page p = {.o = o};
     struct ea_scan_ops ops = {on_object, on_oversize, &p};
@@ -137,8 +142,8 @@ static int one_page(struct ea_kube *k, const struct ea_kube_res *res, const stru
     return rc;
 }
 
-int ea_kube_list(struct ea_kube *k, const struct ea_kube_res *res, const struct ea_list_opts *o, char ret_rv[256],
-                 uint64_t *ret_retry_after_ms, struct ea_err *err)
+int ea_kube_list(struct ea_kube *k, const struct ea_kube_res *res, const struct ea_list_opts *o,
+                 char ret_rv[256], uint64_t *ret_retry_after_ms, struct ea_err *err)
 {
     EA_AUTO_FREE char *token = ea_xalloc(MAX_CONTINUE);
     unsigned limit = o->page ? o->page : PAGE;

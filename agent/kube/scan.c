@@ -1,7 +1,8 @@
 /* kube/scan.c - where JSON values end. */
 #include "kube/scan.h"
 
-#define SKIPPED_HEAD 4096u /* bytes kept of a value that is passed over, for its name in the report */
+#define SKIPPED_HEAD                                                                               \
+    4096u /* bytes kept of a value that is passed over, for its name in the report */
 
 enum { L_START, L_OUT, L_ITEMS, L_ELEMENT, L_END };
 
@@ -56,7 +57,8 @@ static void value_start(struct ea_scan_value *v)
 }
 
 /* Hands out the value when it ends within p; *used says how many bytes were its own. */
-static int value_feed(struct ea_scan_value *v, const struct ea_scan_ops *ops, const char *p, size_t n, size_t *used)
+static int value_feed(struct ea_scan_value *v, const struct ea_scan_ops *ops, const char *p,
+                      size_t n, size_t *used)
 {
     bool done = false;
     size_t k = span_feed(&v->span, p, n, &done);
@@ -70,7 +72,8 @@ static int value_feed(struct ea_scan_value *v, const struct ea_scan_ops *ops, co
         v->skip = true;
     if (v->skip) {
         if (v->buf.n < SKIPPED_HEAD)
-            (void)ea_buf_add(&v->buf, p, EA_MIN(EA_MIN(k, SKIPPED_HEAD - v->buf.n), v->buf.cap - v->buf.n));
+            (void)ea_buf_add(&v->buf, p,
+                             EA_MIN(EA_MIN(k, SKIPPED_HEAD - v->buf.n), v->buf.cap - v->buf.n));
     } else if (!done || v->buf.n) {
         int rc = ea_buf_add(&v->buf, p, k);
 
@@ -138,7 +141,8 @@ int ea_stream_scan_feed(struct ea_stream_scan *s, const char *p, size_t n)
 
 /* ---- list ---- */
 
-void ea_list_scan_init(struct ea_list_scan *s, size_t cap, size_t head_cap, const struct ea_scan_ops *ops)
+void ea_list_scan_init(struct ea_list_scan *s, size_t cap, size_t head_cap,
+                       const struct ea_scan_ops *ops)
 {
     memset(s, 0, sizeof(*s));
     value_init(&s->v, cap);

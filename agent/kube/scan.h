@@ -1,9 +1,11 @@
-/* kube/scan.h - finds the ends of JSON values in bytes that come in pieces, so that each value is parsed once and whole.
+/* kube/scan.h - finds the ends of JSON values in bytes that come in pieces, so that each value is
+ * parsed once and whole.
  *
  * Thread:  [owner].
- * Owns:    a buffer for the value that is not complete yet; values are handed out as borrowed slices.
- * Limits:  `cap` bytes a value; a larger one is passed over and reported, and what follows is still found; 64 x cap ends the stream.
- * Never:   checks the inside of a value (the parser does), recurses.
+ * Owns:    a buffer for the value that is not complete yet; values are handed out as borrowed
+ * slices. Limits:  `cap` bytes a value; a larger one is passed over and reported, and what follows
+ * is still found; 64 x cap ends the stream. Never:   checks the inside of a value (the parser
+ * does), recurses.
  */
 #ifndef EA_KUBE_SCAN_H
 #define EA_KUBE_SCAN_H
@@ -48,7 +50,7 @@ bool ea_stream_scan_idle(const struct ea_stream_scan *s);
 struct ea_list_scan {
     struct ea_scan_value v;
     struct ea_scan_ops ops;
-    struct ea_buf head;  /* the list without its items: complete JSON once done */
+    struct ea_buf head; /* the list without its items: complete JSON once done */
     int state;
     struct ea_scan_span out;
     bool expect_key, in_key, items_key;
@@ -56,7 +58,8 @@ struct ea_list_scan {
     size_t key_n;
 };
 /* head_cap: bytes of everything but the items. */
-void ea_list_scan_init(struct ea_list_scan *s, size_t cap, size_t head_cap, const struct ea_scan_ops *ops);
+void ea_list_scan_init(struct ea_list_scan *s, size_t cap, size_t head_cap,
+                       const struct ea_scan_ops *ops);
 void ea_list_scan_done(struct ea_list_scan *s);
 /* 0, -EINVAL (no list), -E2BIG, or what ops returned. */
 EA_MUST_CHECK int ea_list_scan_feed(struct ea_list_scan *s, const char *p, size_t n);

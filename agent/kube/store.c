@@ -118,7 +118,8 @@ int ea_store_find_table(const struct ea_store *s, struct ea_str api_version, str
     for (unsigned i = 0; i < s->n; i++) {
         const struct ea_kube_res *r = &s->tables[i]->res;
 
-        if (ea_str_is(kind, r->kind) && ea_str_is(group, r->group) && ea_str_is(version, r->version))
+        if (ea_str_is(kind, r->kind) && ea_str_is(group, r->group) &&
+            ea_str_is(version, r->version))
             return (int)i;
     }
     return -ENOENT;
@@ -133,7 +134,8 @@ static uint64_t hash_name(struct ea_str ns, struct ea_str name)
 
 static bool is_named(const struct ea_object *o, struct ea_str ns, struct ea_str name)
 {
-    return o->name_n == name.n && o->ns_n == ns.n && ea_str_eq(ea_object_name(o), name) && ea_str_eq(ea_object_ns(o), ns);
+    return o->name_n == name.n && o->ns_n == ns.n && ea_str_eq(ea_object_name(o), name) &&
+           ea_str_eq(ea_object_ns(o), ns);
 }
 
 static size_t slot_of(const struct table *t, struct ea_str ns, struct ea_str name)
@@ -170,7 +172,8 @@ static void remove_slot(struct table *t, size_t i)
         j = (j + 1) & (t->size - 1);
         if (!t->slots[j])
             return;
-        size_t home = hash_name(ea_object_ns(t->slots[j]), ea_object_name(t->slots[j])) & (t->size - 1);
+        size_t home =
+            hash_name(ea_object_ns(t->slots[j]), ea_object_name(t->slots[j])) & (t->size - 1);
         bool stays = i <= j ? (i < home && home <= j) : (i < home || home <= j);
 
         if (stays)
@@ -194,10 +197,12 @@ static char *put_str(char *at, struct ea_str s)
     return at + s.n + 1;
 }
 
-static struct ea_object *make_object(const struct table *t, unsigned table, const struct ea_object_in *in)
+static struct ea_object *make_object(const struct table *t, unsigned table,
+                                     const struct ea_object_in *in)
 {
     size_t json_n = t->keep_json ? in->json.n : 0;
-    struct ea_object *o = ea_xalloc(sizeof(*o) + in->ns.n + in->name.n + in->uid.n + in->rv.n + json_n + 5);
+    struct ea_object *o =
+        ea_xalloc(sizeof(*o) + in->ns.n + in->name.n + in->uid.n + in->rv.n + json_n + 5);
     char *at = o->bytes;
 
     atomic_init(&o->refs, 1);
@@ -215,13 +220,15 @@ static struct ea_object *make_object(const struct table *t, unsigned table, cons
     return o;
 }
 
-int ea_store_put(struct ea_store *s, unsigned table, const struct ea_object_in *in, struct ea_object **ret_old, bool *ret_changed)
+int ea_store_put(struct ea_store *s, unsigned table, const struct ea_object_in *in,
+                 struct ea_object **ret_old, bool *ret_changed)
 {
     struct table *t = s->tables[table];
     struct ea_object *o, *old;
     size_t i;
 
-    if (in->name.n > 1024 || in->ns.n > 1024 || in->uid.n > 255 || in->rv.n > 255 || in->json.n > UINT32_MAX / 2)
+    if (in->name.n > 1024 || in->ns.n > 1024 || in->uid.n > 255 || in->rv.n > 255 ||
+        in->json.n > UINT32_MAX / 2)
         return -E2BIG;
     o = make_object(t, table, in);
     pthread_rwlock_wrlock(&s->lock);
@@ -229,7 +236,8 @@ int ea_store_put(struct ea_store *s, unsigned table, const struct ea_object_in *
         grow(t);
     i = slot_of(t, in->ns, in->name);
     old = t->slots[i];
-    if (old && in->rv.n && ea_str_eq(ea_object_uid(old), in->uid) && ea_str_eq(ea_object_rv(old), in->rv)) {
+    if (old && in->rv.n && ea_str_eq(ea_object_uid(old), in->uid) &&
+        ea_str_eq(ea_object_rv(old), in->rv)) {
         old->mark = t->mark;
         pthread_rwlock_unlock(&s->lock);
         ea_object_unref(o);
@@ -258,7 +266,8 @@ static struct ea_object *take(struct table *t, size_t i)
     return o;
 }
 
-struct ea_object *ea_store_del(struct ea_store *s, unsigned table, struct ea_str ns, struct ea_str name)
+struct ea_object *ea_store_del(struct ea_store *s, unsigned table, struct ea_str ns,
+                               struct ea_str name)
 {
     struct table *t = s->tables[table];
     struct ea_object *o = NULL;
@@ -281,7 +290,8 @@ void ea_store_begin(struct ea_store *s, unsigned table)
     pthread_rwlock_unlock(&s->lock);
 }
 
-void ea_store_sweep(struct ea_store *s, unsigned table, void (*gone)(void *arg, struct ea_object *o), void *arg)
+void ea_store_sweep(struct ea_store *s, unsigned table,
+                    void (*gone)(void *arg, struct ea_object *o), void *arg)
 {
     struct table *t = s->tables[table];
     struct ea_object **dead;
@@ -303,7 +313,8 @@ void ea_store_sweep(struct ea_store *s, unsigned table, void (*gone)(void *arg, 
     free(dead);
 }
 
-struct ea_object *ea_store_find(const struct ea_store *s, unsigned table, struct ea_str ns, struct ea_str name)
+struct ea_object *ea_store_find(const struct ea_store *s, unsigned table, struct ea_str ns,
+                                struct ea_str name)
 {
     struct table *t = s->tables[table];
     struct ea_object *o = NULL;
@@ -317,7 +328,8 @@ struct ea_object *ea_store_find(const struct ea_store *s, unsigned table, struct
     return o;
 }
 
-struct ea_object **ea_store_list(const struct ea_store *s, unsigned table, struct ea_str ns, size_t cap, size_t *ret_n, bool *ret_cut)
+struct ea_object **ea_store_list(const struct ea_store *s, unsigned table, struct ea_str ns,
+                                 size_t cap, size_t *ret_n, bool *ret_cut)
 {
     struct table *t = s->tables[table];
     struct ea_object **l;

@@ -1,4 +1,5 @@
-/* kube/watch.c - keeps a watch up: list, watch, resume, list again. One thread each; this is where it logs. */
+/* kube/watch.c - keeps a watch up: list, watch, resume, list again. One thread each; this is where
+ * it logs. */
 #include "base/limits.h"
 #include "base/log.h"
 #include "doc/json.h"
@@ -12,12 +13,13 @@
 #define BACKOFF_MIN_US 800000ull
 #define BACKOFF_MAX_US 30000000ull
 #define BACKOFF_RESET_US 120000000ull
-#define SLOW_US 60000000ull      /* forbidden or absent: somebody must change something first */
+#define SLOW_US 60000000ull /* forbidden or absent: somebody must change something first */
 #define TOO_NEW_TRIES 3u
 #define SKIP_RELIST_US (1800ull * 1000000) /* look again at what could not be read */
-#define GUARD_MS 10000u          /* after timeoutSeconds the server must have ended the stream */
+#define GUARD_MS 10000u /* after timeoutSeconds the server must have ended the stream */
 
-const char *const ea_watch_state_names[EA_WATCH_STATE_COUNT] = {"listing", "watching", "retrying", "forbidden", "absent"};
+const char *const ea_watch_state_names[EA_WATCH_STATE_COUNT] = {"listing", "watching", "retrying",
+                                                                "forbidden", "absent"};
 
 uint64_t kube_backoff_next(struct kube_backoff *b, ea_mono_us now)
 {
@@ -83,7 +85,8 @@ static int do_list(struct kube_watch *w, struct ea_err *err)
                              .oversize = list_oversize,
                              .restart = list_restart,
                              .arg = w};
-    struct ea_kube_event e = {.type = EA_KUBE_SYNCED, .res = ea_store_res(w->owner->o.store, w->table)};
+    struct ea_kube_event e = {.type = EA_KUBE_SYNCED,
+                              .res = ea_store_res(w->owner->o.store, w->table)};
     char rv[256];
     int rc;
 
@@ -156,7 +159,8 @@ static bool has_cause(const struct ea_val *status, const char *reason)
 static int refused(struct kube_watch *w, const struct ea_val *status, struct ea_err *err)
 {
     int64_t code = ea_val_get_int(status, "code", 500);
-    struct ea_str reason = ea_val_get_str(status, "reason"), text = ea_val_get_str(status, "message");
+    struct ea_str reason = ea_val_get_str(status, "reason"),
+                  text = ea_val_get_str(status, "message");
     int rc = -EIO;
 
     if (code == 410 || ea_str_is(reason, "Expired") || ea_str_is(reason, "Gone")) {
@@ -193,7 +197,8 @@ static int on_event(void *arg, struct ea_str bytes)
     type = rc ? EA_STR_NULL : ea_val_get_str(&root, "type");
     object = rc ? NULL : ea_val_getz(&root, "object");
     if (rc || !ea_val_is(object, EA_V_MAP)) {
-        kube_skip(w, rc == -E2BIG ? "object-too-large" : "object-unreadable", ea_strn(bytes.p, EA_MIN(bytes.n, 4096u)));
+        kube_skip(w, rc == -E2BIG ? "object-too-large" : "object-unreadable",
+                  ea_strn(bytes.p, EA_MIN(bytes.n, 4096u)));
         return 0;
     }
     if (ea_str_is(type, "ERROR")) {
@@ -241,7 +246,8 @@ static int on_data(void *arg, const char *p, size_t n)
 static int watch_path(struct kube_watch *w, struct ea_buf *b, unsigned timeout_s)
 {
     (void)ea_kube_path(b, &w->want.res, NULL, NULL, NULL);
-    ea_buf_addf(b, "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=", timeout_s);
+    ea_buf_addf(b,
+                "?watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&resourceVersion=", timeout_s);
     ea_url_escape(b, ea_str(w->rv));
     if (w->want.label_selector) {
         ea_buf_addz(b, "&labelSelector=");
@@ -268,7 +274,8 @@ static int refused_stream(struct stream *s, struct ea_err *err)
 
 static int do_watch(struct kube_watch *w, struct ea_err *err)
 {
-    unsigned timeout_s = w->owner->o.watch_s ? w->owner->o.watch_s : (unsigned)(ea_kube_jitter(300));
+    unsigned timeout_s =
+        w->owner->o.watch_s ? w->owner->o.watch_s : (unsigned)(ea_kube_jitter(300));
     struct stream s = {.w = w};
     struct ea_scan_ops ops = {on_event, on_oversize, &s};
     struct ea_http_stream hs = {on_status, on_data, NULL, &s, timeout_s * 1000 + GUARD_MS};
@@ -287,7 +294,8 @@ static int do_watch(struct kube_watch *w, struct ea_err *err)
     if (rc && s.refusal.code && err)
         *err = s.refusal;
     else if (rc == -EINVAL)
-        (void)ea_fail(err, rc, "watch %s: the stream is not made of JSON objects", w->want.res.resource);
+        (void)ea_fail(err, rc, "watch %s: the stream is not made of JSON objects",
+                      w->want.res.resource);
     w->retry_after_ms = s.retry_after_ms;
     /* a server that ends every watch at once must not be asked in a loop */
     if (rc == 0 && s.values == 0 && ea_mono_now() - start < 1000000)
@@ -310,7 +318,8 @@ static void nap(struct kube_watch *w, uint64_t us)
         if (now >= end)
             return;
         ea_sleep_us(EA_MIN(end - now, 200000ull));
-        if (atomic_load(&w->listed) && now - atomic_load(&w->broken_at) > w->owner->o.gap_after_ms * 1000ull)
+        if (atomic_load(&w->listed) &&
+            now - atomic_load(&w->broken_at) > w->owner->o.gap_after_ms * 1000ull)
             kube_gap_open(w, "connection");
     }
 }
@@ -331,7 +340,8 @@ static uint64_t failed(struct kube_watch *w, int rc, const struct ea_err *err)
         w->rv[0] = 0;
         w->too_new = 0;
         kube_gap_open(w, "expired");
-        return atomic_load(&w->state) == EA_WATCH_WATCHING ? 0 : kube_backoff_next(&w->backoff, now);
+        return atomic_load(&w->state) == EA_WATCH_WATCHING ? 0
+                                                           : kube_backoff_next(&w->backoff, now);
     }
     if (rc == -EACCES || rc == -ENOENT) {
         set_state(w, rc == -EACCES ? EA_WATCH_FORBIDDEN : EA_WATCH_ABSENT);
@@ -342,8 +352,8 @@ static uint64_t failed(struct kube_watch *w, int rc, const struct ea_err *err)
         set_state(w, EA_WATCH_RETRYING);
         us = kube_backoff_next(&w->backoff, now);
     }
-    ea_log(EA_LOG_WARN, "watch-interrupted", EA_KV_Z("resource", w->want.res.resource), EA_KV_Z("error", ea_err_text(err)),
-           EA_KV_U64("retry_ms", us / 1000));
+    ea_log(EA_LOG_WARN, "watch-interrupted", EA_KV_Z("resource", w->want.res.resource),
+           EA_KV_Z("error", ea_err_text(err)), EA_KV_U64("retry_ms", us / 1000));
     return EA_MAX(us, w->retry_after_ms * 1000);
 }
 
@@ -372,8 +382,8 @@ static void *watch_main(void *arg)
 
 /* ---- the informer ---- */
 
-static struct ea_metric *metric(enum ea_metric_kind kind, const char *name, const char *help, const struct kube_watch *w,
-                                const char *type)
+static struct ea_metric *metric(enum ea_metric_kind kind, const char *name, const char *help,
+                                const struct kube_watch *w, const char *type)
 {
     struct ea_buf b;
     struct ea_metric *m;
@@ -392,7 +402,8 @@ static struct ea_metric *metric(enum ea_metric_kind kind, const char *name, cons
     return m;
 }
 
-static int watch_init(struct ea_informer *i, struct kube_watch *w, const struct ea_kube_want *want, struct ea_err *err)
+static int watch_init(struct ea_informer *i, struct kube_watch *w, const struct ea_kube_want *want,
+                      struct ea_err *err)
 {
     static const char events[] = "Objects that a watch told, by kind of change";
     struct ea_kube_opts ko = {.stopping = stopping, .stopping_arg = i};
@@ -404,8 +415,10 @@ static int watch_init(struct ea_informer *i, struct kube_watch *w, const struct 
     w->want = *want;
     w->table = (unsigned)table;
     w->want.res = *ea_store_res(i->o.store, w->table);
-    w->want.label_selector = want->label_selector ? ea_str_dupz(ea_str(want->label_selector)) : NULL;
-    w->want.field_selector = want->field_selector ? ea_str_dupz(ea_str(want->field_selector)) : NULL;
+    w->want.label_selector =
+        want->label_selector ? ea_str_dupz(ea_str(want->label_selector)) : NULL;
+    w->want.field_selector =
+        want->field_selector ? ea_str_dupz(ea_str(want->field_selector)) : NULL;
     w->heard_wall = ea_wall_now();
     atomic_store(&w->broken_at, ea_mono_now());
     pthread_mutex_init(&w->lock, NULL);
@@ -414,8 +427,10 @@ static int watch_init(struct ea_informer *i, struct kube_watch *w, const struct 
     w->m_events[0] = metric(EA_COUNTER, "eucs_agent_watch_events_total", events, w, "added");
     w->m_events[1] = metric(EA_COUNTER, "eucs_agent_watch_events_total", events, w, "modified");
     w->m_events[2] = metric(EA_COUNTER, "eucs_agent_watch_events_total", events, w, "deleted");
-    w->m_restarts = metric(EA_COUNTER, "eucs_agent_watch_interruptions_total", "Lists and watches that failed", w, NULL);
-    w->m_skipped = metric(EA_COUNTER, "eucs_agent_watch_skipped_total", "Objects that could not be read or were too large", w, NULL);
+    w->m_restarts = metric(EA_COUNTER, "eucs_agent_watch_interruptions_total",
+                           "Lists and watches that failed", w, NULL);
+    w->m_skipped = metric(EA_COUNTER, "eucs_agent_watch_skipped_total",
+                          "Objects that could not be read or were too large", w, NULL);
     w->m_objects = metric(EA_GAUGE, "eucs_agent_watch_objects", "Objects in the store", w, NULL);
     return ea_kube_new(i->o.config, &ko, &w->kube, err);
 }
@@ -442,7 +457,8 @@ static int start_thread(struct kube_watch *w, struct ea_err *err)
     return rc ? ea_fail(err, -rc, "a watch's thread: %s", strerror(rc)) : 0;
 }
 
-int ea_informer_start(const struct ea_informer_opts *o, struct ea_informer **ret, struct ea_err *err)
+int ea_informer_start(const struct ea_informer_opts *o, struct ea_informer **ret,
+                      struct ea_err *err)
 {
     struct ea_informer *i = ea_xalloc(sizeof(*i));
     unsigned made = 0, running = 0;

@@ -24,11 +24,12 @@ struct kube_watch {
     struct ea_arena arena;
     struct ea_buf json;
     struct kube_backoff backoff;
-    char rv[256];            /* resume point; "" = list */
-    bool in_list;            /* objects come from a list */
-    bool gap_open, skip_gap; /* skip_gap: an object could not be read; ends with a list that could */
+    char rv[256]; /* resume point; "" = list */
+    bool in_list; /* objects come from a list */
+    bool gap_open,
+        skip_gap; /* skip_gap: an object could not be read; ends with a list that could */
     bool skipped_now;
-    unsigned too_new;        /* times in a row that the server did not know our version yet */
+    unsigned too_new; /* times in a row that the server did not know our version yet */
     ea_wall_us heard_wall;
     ea_mono_us listed_at;
     uint64_t retry_after_ms;
@@ -49,7 +50,8 @@ struct ea_informer {
     _Atomic bool stopping;
 };
 
-/* One object of a list or watch event. 0 or a code that ends the stream; unreadable objects are counted, not fatal. */
+/* One object of a list or watch event. 0 or a code that ends the stream; unreadable objects are
+ * counted, not fatal. */
 int kube_apply(struct kube_watch *w, const struct ea_val *object, bool deleted);
 int kube_apply_bytes(struct kube_watch *w, struct ea_str bytes);
 /* An object that could not be taken. */

@@ -1,4 +1,5 @@
-/* A watch stream and a list, in pieces whose size the first byte gives: every object that comes out must be whole. */
+/* A watch stream and a list, in pieces whose size the first byte gives: every object that comes out
+ * must be whole. */
 #include "base/limits.h"
 #include "doc/json.h"
 #include "kube/scan.h"

@@ -20,7 +20,7 @@ struct rig {
     struct ea_audit *audit;
     struct ea_dir *dir;
     const struct ea_exemptions *exemptions;
-    bool follow; /* do not record at the start */
+    bool follow;   /* do not record at the start */
     uint64_t seen; /* records read so far */
 };
 
@@ -63,8 +63,13 @@ static inline void rig_up(struct rig *r)
     EA_AUTO_FREE char *log = rig_path(r, "log");
     EA_AUTO_FREE char *digest = rig_path(r, "log/verdicts");
     EA_AUTO_FREE char *in = rig_path(r, "in");
-    struct ea_elog_opts lo = {.dir = log, .domain = "test", .first_epoch = 1, .keep_free_percent = 100};
-    struct ea_audit_opts ao = {.rules = r->rules, .exemptions = r->exemptions, .digest_path = digest, .floor = EA_HIGH, .outage_gaps = true};
+    struct ea_elog_opts lo = {
+        .dir = log, .domain = "test", .first_epoch = 1, .keep_free_percent = 100};
+    struct ea_audit_opts ao = {.rules = r->rules,
+                               .exemptions = r->exemptions,
+                               .digest_path = digest,
+                               .floor = EA_HIGH,
+                               .outage_gaps = true};
     struct ea_dir_opts dop = {.path = in, .event = ea_audit_event, .debounce_ms = 20};
     struct ea_err err = {0};
 
@@ -140,8 +145,10 @@ static inline int rig_teardown(void **state)
     return 0;
 }
 
-/* Counts records of a type whose bytes hold both texts; the first one goes to `first` (NUL-terminated, may be NULL). */
-static inline unsigned rig_count(struct rig *r, enum ea_record_type type, const char *a, const char *b, char *first, size_t size)
+/* Counts records of a type whose bytes hold both texts; the first one goes to `first`
+ * (NUL-terminated, may be NULL). */
+static inline unsigned rig_count(struct rig *r, enum ea_record_type type, const char *a,
+                                 const char *b, char *first, size_t size)
 {
     EA_AUTO_FREE char *log = rig_path(r, "log");
     struct ea_reader *rd;

@@ -8,9 +8,11 @@
 
 #include "helper.h"
 
-#define POD(name, privileged)                                                                                                    \
-    "apiVersion: v1\nkind: Pod\nmetadata: {name: " name ", namespace: shop}\nspec:\n  containers:\n"                              \
-    "  - {name: c, image: 'r.example/i@sha256:0000000000000000000000000000000000000000000000000000000000000000', "               \
+#define POD(name, privileged)                                                                      \
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: " name                                            \
+    ", namespace: shop}\nspec:\n  containers:\n"                                                   \
+    "  - {name: c, image: "                                                                        \
+    "'r.example/i@sha256:0000000000000000000000000000000000000000000000000000000000000000', "      \
     "securityContext: {privileged: " privileged "}}\n"
 #define FAIL "\"control\":\"pod-privileged\""
 
@@ -24,7 +26,8 @@ static void found_changed_deleted(void **state)
 
     rig_write(r, "a.yaml", POD("web", "true"));
     rig_up(r);
-    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, FAIL, "\"result\":\"fail\"", text, sizeof(text)), 1);
+    assert_int_equal(
+        rig_count(r, EA_REC_ASSESSMENT, FAIL, "\"result\":\"fail\"", text, sizeof(text)), 1);
     assert_int_equal(ea_record_parse(ea_str(text), &parts), 0);
     ea_arena_init(&a, 1 << 20, 0);
     assert_int_equal(ea_json_parse(&a, parts.body, NULL, &body, NULL, NULL), 0);
@@ -42,7 +45,8 @@ static void found_changed_deleted(void **state)
     rig_mark(r);
     rig_write(r, "a.yaml", POD("web", "false"));
     rig_wait(r, EA_REC_ASSESSMENT, FAIL, "\"result\":\"pass\"");
-    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "", NULL, text, sizeof(text)), 1); /* nothing else changed */
+    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "", NULL, text, sizeof(text)),
+                     1); /* nothing else changed */
     assert_non_null(strstr(text, "\"previous\":\"fail\""));
     assert_non_null(strstr(text, "\"trigger\":\"change\""));
 
@@ -61,20 +65,28 @@ static void restart_records_only_what_changed(void **state)
 {
     struct rig *r = *state;
 
-    rig_write(r, "a.yaml", POD("same", "true") "---\n" POD("mended", "true") "---\n" POD("removed", "true"));
+    rig_write(r, "a.yaml",
+              POD("same", "true") "---\n" POD("mended", "true") "---\n" POD("removed", "true"));
     rig_up(r);
     rig_mark(r);
     rig_down(r);
-    rig_write(r, "a.yaml", POD("same", "true") "---\n" POD("mended", "false") "---\n" POD("added", "true"));
+    rig_write(r, "a.yaml",
+              POD("same", "true") "---\n" POD("mended", "false") "---\n" POD("added", "true"));
     rig_up(r);
     assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"name\":\"same\"", NULL, NULL, 0), 0);
     assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"name\":\"mended\"", FAIL, NULL, 0), 1);
     assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"name\":\"added\"", FAIL, NULL, 0), 1);
-    assert_int_equal(rig_count(r, EA_REC_OBJECT_GONE, "\"name\":\"removed\"", "\"reason\":\"vanished\"", NULL, 0), 1);
+    assert_int_equal(rig_count(r, EA_REC_OBJECT_GONE, "\"name\":\"removed\"",
+                               "\"reason\":\"vanished\"", NULL, 0),
+                     1);
     assert_int_equal(rig_count(r, EA_REC_OBJECT_GONE, "", NULL, NULL, 0), 1);
     /* the time without an agent is a gap of what is watched, closed when all was told */
-    assert_int_equal(rig_count(r, EA_REC_GAP_OPENED, "\"reason\":\"agent-stopped\"", "\"scope\":\"watch:pods\"", NULL, 0), 1);
-    assert_int_equal(rig_count(r, EA_REC_GAP_CLOSED, "\"complete\":false", "\"scope\":\"watch:pods\"", NULL, 0), 1);
+    assert_int_equal(rig_count(r, EA_REC_GAP_OPENED, "\"reason\":\"agent-stopped\"",
+                               "\"scope\":\"watch:pods\"", NULL, 0),
+                     1);
+    assert_int_equal(
+        rig_count(r, EA_REC_GAP_CLOSED, "\"complete\":false", "\"scope\":\"watch:pods\"", NULL, 0),
+        1);
     rig_down(r);
 }
 
@@ -155,9 +167,11 @@ static void attestation_repeats_everything(void **state)
     n = rig_count(r, EA_REC_ASSESSMENT, "", NULL, NULL, 0);
     rig_mark(r);
     assert_int_equal(ea_audit_attest(r->audit, 1), 1);
-    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"trigger\":\"attestation\"", NULL, NULL, 0), n / 2);
+    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"trigger\":\"attestation\"", NULL, NULL, 0),
+                     n / 2);
     assert_int_equal(ea_audit_attest(r->audit, 10), 0);
-    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"trigger\":\"attestation\"", NULL, NULL, 0), n);
+    assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"trigger\":\"attestation\"", NULL, NULL, 0),
+                     n);
     rig_down(r);
 }
 
@@ -214,18 +228,24 @@ static void namespace_level_counts(void **state)
     rig_write(r, "a.yaml", POD("web", "true"));
     rig_up(r);
     rig_mark(r);
-    /* a changed label may raise the level: the namespace's objects are judged again, and nothing is repeated when it does not matter */
-    rig_write(r, "ns.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {eucs-agent.io/level: high}}\n");
+    /* a changed label may raise the level: the namespace's objects are judged again, and nothing is
+     * repeated when it does not matter */
+    rig_write(r, "ns.yaml",
+              "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: "
+              "{eucs-agent.io/level: high}}\n");
     rig_wait(r, EA_REC_ASSESSMENT, "\"kind\":\"Namespace\"", "\"name\":\"shop\"");
     ea_sleep_us(200000);
     assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, "\"name\":\"web\"", FAIL, NULL, 0), 0);
     rig_down(r);
 }
 
-#define DEPLOYMENT                                                                                                               \
-    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: shop, uid: 11111111-1111-1111-1111-111111111111}\n"    \
-    "spec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    spec:\n      containers:\n"      \
-    "      - {name: c, image: i, securityContext: {privileged: true}}\n      - {name: e, image: i, securityContext: "             \
+#define DEPLOYMENT                                                                                 \
+    "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d, namespace: shop, uid: "            \
+    "11111111-1111-1111-1111-111111111111}\n"                                                      \
+    "spec:\n  selector: {matchLabels: {a: b}}\n  template:\n    metadata: {labels: {a: b}}\n    "  \
+    "spec:\n      containers:\n"                                                                   \
+    "      - {name: c, image: i, securityContext: {privileged: true}}\n      - {name: e, image: "  \
+    "i, securityContext: "                                                                         \
     "{privileged: true}}\n"
 
 static void owner_has_the_same_failures(void **state)
@@ -233,9 +253,12 @@ static void owner_has_the_same_failures(void **state)
     struct rig *r = *state;
     struct ea_str uid = EA_STR("11111111-1111-1111-1111-111111111111");
     struct ea_failure fs[3] = {
-        {.key_path = EA_STR("spec.containers[name=c].securityContext.privileged"), .value = EA_STR("true")},
-        {.key_path = EA_STR("spec.containers[name=e].securityContext.privileged"), .value = EA_STR("true")},
-        {.key_path = EA_STR("spec.containers[name=x].securityContext.privileged"), .value = EA_STR("true")},
+        {.key_path = EA_STR("spec.containers[name=c].securityContext.privileged"),
+         .value = EA_STR("true")},
+        {.key_path = EA_STR("spec.containers[name=e].securityContext.privileged"),
+         .value = EA_STR("true")},
+        {.key_path = EA_STR("spec.containers[name=x].securityContext.privileged"),
+         .value = EA_STR("true")},
     };
     struct ea_finding f = {.result = EA_FAIL, .failures = fs, .n_failures = 1};
     struct ea_snapshot *s;
@@ -246,7 +269,8 @@ static void owner_has_the_same_failures(void **state)
     rig_write(r, "a.yaml", DEPLOYMENT);
     rig_up(r);
     f.control = ea_control_find(r->rules, EA_STR("pod-privileged"));
-    /* the way a failing element is named is the evaluator's: take it from the owner itself, below its template */
+    /* the way a failing element is named is the evaluator's: take it from the owner itself, below
+     * its template */
     s = ea_audit_snapshot(r->audit);
     for (i = 0; i < s->n && s->rows[i].control != f.control; i++)
         ;
@@ -273,7 +297,8 @@ static void owner_has_the_same_failures(void **state)
     assert_false(ea_audit_owner(r->audit, uid, EA_STR("Deployment"), &f));
     f.n_failures = 1;
     assert_false(ea_audit_owner(r->audit, uid, EA_STR("ReplicaSet"), &f));
-    assert_false(ea_audit_owner(r->audit, EA_STR("22222222-1111-1111-1111-111111111111"), EA_STR("Deployment"), &f));
+    assert_false(ea_audit_owner(r->audit, EA_STR("22222222-1111-1111-1111-111111111111"),
+                                EA_STR("Deployment"), &f));
     f.n_more = 1; /* two in all, as many as the owner has */
     assert_true(ea_audit_owner(r->audit, uid, EA_STR("Deployment"), &f));
     f.n_more = 2;
@@ -295,8 +320,10 @@ static void exemption_is_used_and_ends(void **state)
     ea_rfc3339(ea_wall_now() - 86400000000ll, 0, start);
     ea_rfc3339(ea_wall_now() + 3000000, 0, end);
     (void)snprintf(text, sizeof(text),
-                   "apiVersion: eucs-agent.io/v1alpha1\nkind: Exemption\nmetadata: {name: agreed}\nspec:\n  control: pod-privileged\n"
-                   "  selector: {namespace: shop, kind: Pod, name: web}\n  reason: needs the device\n  owner: team-a\n  approver: ciso\n"
+                   "apiVersion: eucs-agent.io/v1alpha1\nkind: Exemption\nmetadata: {name: "
+                   "agreed}\nspec:\n  control: pod-privileged\n"
+                   "  selector: {namespace: shop, kind: Pod, name: web}\n  reason: needs the "
+                   "device\n  owner: team-a\n  approver: ciso\n"
                    "  riskRef: R-1\n  start: %s\n  end: %s\n",
                    start, end);
     assert_int_equal(ea_write_file(path, text, strlen(text), 0644, NULL), 0);
@@ -305,12 +332,15 @@ static void exemption_is_used_and_ends(void **state)
     r->exemptions = x;
     rig_write(r, "a.yaml", POD("web", "true"));
     rig_up(r);
-    assert_int_equal(rig_count(r, EA_REC_EXEMPTION_USED, "\"exemption\":\"agreed\"", "\"riskRef\":\"R-1\"", NULL, 0), 1);
+    assert_int_equal(rig_count(r, EA_REC_EXEMPTION_USED, "\"exemption\":\"agreed\"",
+                               "\"riskRef\":\"R-1\"", NULL, 0),
+                     1);
     assert_int_equal(rig_count(r, EA_REC_ASSESSMENT, FAIL, "\"exemption\":\"agreed\"", NULL, 0), 1);
     ea_audit_stat(r->audit, &st);
     assert_int_equal(st.exempted, 1);
     ea_mono_us limit = ea_mono_now() + 10000000;
-    while (rig_count(r, EA_REC_EXEMPTION_EXPIRED, "agreed", NULL, NULL, 0) == 0 && ea_mono_now() < limit) {
+    while (rig_count(r, EA_REC_EXEMPTION_EXPIRED, "agreed", NULL, NULL, 0) == 0 &&
+           ea_mono_now() < limit) {
         ea_audit_tick(r->audit);
         ea_sleep_us(100000);
     }

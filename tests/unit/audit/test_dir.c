@@ -27,19 +27,22 @@ static void on_event(void *arg, const struct ea_kube_event *e)
     pthread_mutex_lock(&t->lock);
     n = strlen(t->text);
     if (e->type == EA_KUBE_UPSERT)
-        (void)snprintf(t->text + n, sizeof(t->text) - n, "+%s/%.*s/%.*s@%.*s:%u ", e->res->resource, EA_STRF(e->ns), EA_STRF(e->name),
-                       EA_STRF(e->file), e->line);
+        (void)snprintf(t->text + n, sizeof(t->text) - n, "+%s/%.*s/%.*s@%.*s:%u ", e->res->resource,
+                       EA_STRF(e->ns), EA_STRF(e->name), EA_STRF(e->file), e->line);
     else if (e->type == EA_KUBE_DELETE)
-        (void)snprintf(t->text + n, sizeof(t->text) - n, "-%s/%.*s ", e->res->resource, EA_STRF(e->name));
+        (void)snprintf(t->text + n, sizeof(t->text) - n, "-%s/%.*s ", e->res->resource,
+                       EA_STRF(e->name));
     else
-        (void)snprintf(t->text + n, sizeof(t->text) - n, "%s%.*s:%u ", sign[e->type], EA_STRF(e->file), e->line);
+        (void)snprintf(t->text + n, sizeof(t->text) - n, "%s%.*s:%u ", sign[e->type],
+                       EA_STRF(e->file), e->line);
     pthread_mutex_unlock(&t->lock);
 }
 
 static void start(struct told *t, struct rig *r)
 {
     EA_AUTO_FREE char *in = rig_path(r, "in");
-    struct ea_dir_opts o = {.path = in, .rules = r->rules, .event = on_event, .arg = t, .debounce_ms = 20};
+    struct ea_dir_opts o = {
+        .path = in, .rules = r->rules, .event = on_event, .arg = t, .debounce_ms = 20};
     struct ea_err err = {0};
 
     memset(t, 0, sizeof(*t));
@@ -83,16 +86,23 @@ static void kinds_lists_and_foreign_documents(void **state)
     struct ea_object *o;
 
     rig_write(r, "a.yaml", "# comment\n" CM("one") "---\nreplicas: 3\n---\n" CM("two") "---\n");
-    rig_write(r, "b.json", "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{\"apiVersion\":\"apps/v1beta1\",\"kind\":\"Deployment\","
-                           "\"metadata\":{\"name\":\"d\",\"namespace\":\"x\"}},\n{\"apiVersion\":\"e.io/v1\",\"kind\":\"Box\",\"metadata\":"
-                           "{\"generateName\":\"g-\"}}]}");
-    rig_write(r, "c.yml", "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: p}\n  spec: {}\n");
+    rig_write(r, "b.json",
+              "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[{\"apiVersion\":\"apps/"
+              "v1beta1\",\"kind\":\"Deployment\","
+              "\"metadata\":{\"name\":\"d\",\"namespace\":\"x\"}},\n{\"apiVersion\":\"e.io/"
+              "v1\",\"kind\":\"Box\",\"metadata\":"
+              "{\"generateName\":\"g-\"}}]}");
+    rig_write(r, "c.yml",
+              "apiVersion: v1\nkind: PodList\nitems:\n- metadata: {name: p}\n  spec: {}\n");
     rig_write(r, ".hidden.yaml", CM("no"));
     rig_write(r, "notes.txt", CM("no"));
     start(&t, r);
-    expect(&t, "+configmaps/default/one@a.yaml:2 +configmaps/default/two@a.yaml:8 +deployments/x/d@b.json:1 +boxes//g-*@b.json:2 "
+    expect(&t, "+configmaps/default/one@a.yaml:2 +configmaps/default/two@a.yaml:8 "
+               "+deployments/x/d@b.json:1 +boxes//g-*@b.json:2 "
                "+pods/default/p@c.yml:4 S:0 ");
-    o = ea_store_find(r->store, (unsigned)ea_store_find_table(r->store, EA_STR("v1"), EA_STR("Pod")), EA_STR("default"), EA_STR("p"));
+    o = ea_store_find(r->store,
+                      (unsigned)ea_store_find_table(r->store, EA_STR("v1"), EA_STR("Pod")),
+                      EA_STR("default"), EA_STR("p"));
     assert_non_null(o);
     assert_int_equal(ea_object_uid(o).n, 36);
     assert_non_null(strstr(ea_object_json(o).p, "\"kind\":\"Pod\""));
@@ -203,7 +213,8 @@ static void folder_goes_and_comes(void **state)
     expect(&t, "+configmaps/default/one@a.yaml:1 S:0 ");
     rig_rm(in);
     ea_sleep_us(300000);
-    /* whatever was seen in between, at the end the folder is a gap: either its file went first, or all at once */
+    /* whatever was seen in between, at the end the folder is a gap: either its file went first, or
+     * all at once */
     pthread_mutex_lock(&t.lock);
     assert_non_null(strstr(t.text, "G:0 "));
     pthread_mutex_unlock(&t.lock);
@@ -229,8 +240,14 @@ static void missing_folder_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest t[] = {
-        T(kinds_lists_and_foreign_documents), T(changes_moves_and_deletes), T(object_in_two_files), T(moved_object_is_not_deleted),
-        T(bad_file_keeps_its_objects),        T(object_without_a_name_is_told), T(folder_goes_and_comes), T(missing_folder_is_an_error),
+        T(kinds_lists_and_foreign_documents),
+        T(changes_moves_and_deletes),
+        T(object_in_two_files),
+        T(moved_object_is_not_deleted),
+        T(bad_file_keeps_its_objects),
+        T(object_without_a_name_is_told),
+        T(folder_goes_and_comes),
+        T(missing_folder_is_an_error),
     };
 
     return cmocka_run_group_tests(t, NULL, NULL);

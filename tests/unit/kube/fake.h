@@ -32,7 +32,8 @@ static inline void fake_start(struct fake *f, const char *scenario)
     if (f->pid == 0) {
         (void)dup2(to[0], 0);
         (void)dup2(from[1], 1);
-        execl("/usr/bin/python3", "python3", EA_TEST_DATA "/integration/fake_kube.py", scenario, f->log, (char *)NULL);
+        execl("/usr/bin/python3", "python3", EA_TEST_DATA "/integration/fake_kube.py", scenario,
+              f->log, (char *)NULL);
         _exit(127);
     }
     close(to[0]);
@@ -50,7 +51,8 @@ static inline void fake_start(struct fake *f, const char *scenario)
     assert_int_equal(sscanf(line, "port %u", &port), 1);
     (void)snprintf(text, sizeof(text),
                    "current-context: a\ncontexts: [{name: a, context: {cluster: c, user: u}}]\n"
-                   "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:%u'}}]\nusers: [{name: u, user: {token: t0}}]\n",
+                   "clusters: [{name: c, cluster: {server: 'http://127.0.0.1:%u'}}]\nusers: "
+                   "[{name: u, user: {token: t0}}]\n",
                    port);
     if (ea_kube_config_parse(ea_str(text), NULL, NULL, &f->config, &err) < 0)
         fail_msg("%s", err.text);

@@ -13,11 +13,14 @@
 #include "base/fd.h"
 #include "kube/config_priv.h"
 
-#define HEAD                                                                                                                     \
-    "apiVersion: v1\nkind: Config\ncurrent-context: one\n"                                                                        \
-    "contexts:\n- name: one\n  context: {cluster: c, user: u, namespace: blue}\n- name: two\n  context: {cluster: d, user: u}\n"  \
-    "clusters:\n- name: c\n  cluster: {server: \"https://10.0.0.1:6443/\", certificate-authority-data: Q0E=}\n"                    \
-    "- name: d\n  cluster: {server: \"https://other\", insecure-skip-tls-verify: true, tls-server-name: api, proxy-url: "         \
+#define HEAD                                                                                       \
+    "apiVersion: v1\nkind: Config\ncurrent-context: one\n"                                         \
+    "contexts:\n- name: one\n  context: {cluster: c, user: u, namespace: blue}\n- name: two\n  "   \
+    "context: {cluster: d, user: u}\n"                                                             \
+    "clusters:\n- name: c\n  cluster: {server: \"https://10.0.0.1:6443/\", "                       \
+    "certificate-authority-data: Q0E=}\n"                                                          \
+    "- name: d\n  cluster: {server: \"https://other\", insecure-skip-tls-verify: true, "           \
+    "tls-server-name: api, proxy-url: "                                                            \
     "\"http://p:3128\"}\n"
 
 static struct ea_kube_config *parse(const char *text, const char *context)
@@ -91,11 +94,12 @@ static void contexts(void **state)
 
 static void paths_are_relative_to_the_file(void **state)
 {
-    struct ea_kube_config *c = parse("current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"
-                                     "clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: pki/ca.crt}}]\n"
-                                     "users: [{name: u, user: {client-certificate: a.crt, client-key: /abs/a.key, tokenFile: t, "
-                                     "token: ignored}}]\n",
-                                     NULL);
+    struct ea_kube_config *c = parse(
+        "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"
+        "clusters: [{name: c, cluster: {server: 'https://h', certificate-authority: pki/ca.crt}}]\n"
+        "users: [{name: u, user: {client-certificate: a.crt, client-key: /abs/a.key, tokenFile: t, "
+        "token: ignored}}]\n",
+        NULL);
 
     assert_string_equal(c->ca.file, "/etc/k/pki/ca.crt");
     assert_string_equal(c->cert.file, "/etc/k/a.crt");
@@ -109,22 +113,32 @@ static void errors_say_what_is_wrong(void **state)
 {
     expect_error("a: b\n", NULL, "current-context is not set");
     expect_error(HEAD, NULL, "users has no entry \"u\"");
-    expect_error(HEAD "users: [{name: u, user: {token: x}}]\n", "nope", "contexts has no entry \"nope\"");
+    expect_error(HEAD "users: [{name: u, user: {token: x}}]\n", "nope",
+                 "contexts has no entry \"nope\"");
     expect_error(HEAD "users: [{name: u}]\n", NULL, "has no map \"user\"");
     expect_error(HEAD "users: [{name: u, user: {as: root}}]\n", NULL, "user.as is not supported");
-    expect_error(HEAD "users: [{name: u, user: {auth-provider: {name: gcp}}}]\n", NULL, "auth-provider is not supported");
-    expect_error(HEAD "users: [{name: u, user: {client-certificate: a}}]\n", NULL, "belong together");
-    expect_error(HEAD "users: [{name: u, user: {client-certificate-data: '%%', client-key-data: eA==}}]\n", NULL, "is not base64");
-    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1alpha1, command: x}}}]\n", NULL,
-                 "exec.apiVersion");
-    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: x}}}]\n", NULL,
-                 "interactiveMode is required");
-    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: x, interactiveMode: "
+    expect_error(HEAD "users: [{name: u, user: {auth-provider: {name: gcp}}}]\n", NULL,
+                 "auth-provider is not supported");
+    expect_error(HEAD "users: [{name: u, user: {client-certificate: a}}]\n", NULL,
+                 "belong together");
+    expect_error(
+        HEAD "users: [{name: u, user: {client-certificate-data: '%%', client-key-data: eA==}}]\n",
+        NULL, "is not base64");
+    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: "
+                      "client.authentication.k8s.io/v1alpha1, command: x}}}]\n",
+                 NULL, "exec.apiVersion");
+    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: "
+                      "client.authentication.k8s.io/v1, command: x}}}]\n",
+                 NULL, "interactiveMode is required");
+    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: "
+                      "client.authentication.k8s.io/v1, command: x, interactiveMode: "
                       "Always}}}]\n",
                  NULL, "needs a terminal");
-    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}}}]\n", NULL,
-                 "exec.command is missing");
-    expect_error("current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters: [{name: c, cluster: {server: ftp://x}}]\n",
+    expect_error(HEAD "users: [{name: u, user: {exec: {apiVersion: "
+                      "client.authentication.k8s.io/v1, interactiveMode: Never}}}]\n",
+                 NULL, "exec.command is missing");
+    expect_error("current-context: x\ncontexts: [{name: x, context: {cluster: c}}]\nclusters: "
+                 "[{name: c, cluster: {server: ftp://x}}]\n",
                  NULL, "http or https");
     expect_error("- a\n", NULL, "is a map");
     expect_error("{", NULL, "");
@@ -174,7 +188,8 @@ static void in_cluster_reads_again(void **state)
     assert_string_equal(h, "Bearer two");
     free(h);
     assert_int_equal(ea_kube_config_creds(c, &k2, &err), 0);
-    assert_int_equal(ea_kube_creds_tls_generation(k), ea_kube_creds_tls_generation(k2)); /* only the token */
+    assert_int_equal(ea_kube_creds_tls_generation(k),
+                     ea_kube_creds_tls_generation(k2)); /* only the token */
     ea_kube_creds_unref(k2);
 
     write_file("ca.crt", "CA2", 0600);
@@ -184,7 +199,8 @@ static void in_cluster_reads_again(void **state)
     ea_kube_creds_unref(k2);
     ea_kube_creds_unref(k);
 
-    write_file("token", "bad token", 0600); /* a token that would split the header: the old one is kept */
+    write_file("token", "bad token",
+               0600); /* a token that would split the header: the old one is kept */
     c->read_at -= 61ull * 1000000;
     h = header(c);
     assert_string_equal(h, "Bearer two");
@@ -197,23 +213,28 @@ static struct ea_kube_config *exec_config(const char *script, bool info)
     char text[2048];
 
     write_file("plugin", script, 0700);
-    (void)snprintf(text, sizeof(text),
-                   HEAD "users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1\n"
-                        "      command: %s/plugin\n      args: [a b, $HOME]\n      env: [{name: TOKEN, value: s3}]\n"
-                        "      interactiveMode: Never\n      provideClusterInfo: %s\n",
-                   dir, info ? "true" : "false");
+    (void)snprintf(
+        text, sizeof(text),
+        HEAD
+        "users:\n- name: u\n  user:\n    exec:\n      apiVersion: client.authentication.k8s.io/v1\n"
+        "      command: %s/plugin\n      args: [a b, $HOME]\n      env: [{name: TOKEN, value: "
+        "s3}]\n"
+        "      interactiveMode: Never\n      provideClusterInfo: %s\n",
+        dir, info ? "true" : "false");
     return parse(text, NULL);
 }
 
-#define CRED "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{"
+#define CRED                                                                                       \
+    "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"status\":{"
 
 static void exec_runs_without_a_shell(void **state)
 {
-    struct ea_kube_config *c = exec_config("#!/bin/sh\n[ \"$1\" = 'a b' ] && [ \"$2\" = '$HOME' ] || exit 3\n"
-                                           "echo \"$KUBERNETES_EXEC_INFO\" >" /* checked below */
-                                           "\"$(dirname \"$0\")/info\"\necho x >>\"$(dirname \"$0\")/calls\"\n"
-                                           "printf '" CRED "\"token\":\"%s\"}}' \"$TOKEN\"\n",
-                                           true);
+    struct ea_kube_config *c =
+        exec_config("#!/bin/sh\n[ \"$1\" = 'a b' ] && [ \"$2\" = '$HOME' ] || exit 3\n"
+                    "echo \"$KUBERNETES_EXEC_INFO\" >" /* checked below */
+                    "\"$(dirname \"$0\")/info\"\necho x >>\"$(dirname \"$0\")/calls\"\n"
+                    "printf '" CRED "\"token\":\"%s\"}}' \"$TOKEN\"\n",
+                    true);
     EA_AUTO_FREE char *info_path = ea_xasprintf("%s/info", dir);
     EA_AUTO_FREE char *calls_path = ea_xasprintf("%s/calls", dir);
     EA_AUTO_FREE char *info = NULL;
@@ -230,9 +251,11 @@ static void exec_runs_without_a_shell(void **state)
     h = header(c);
     free(h);
     assert_int_equal(ea_read_file(info_path, 4096, &info, &n, NULL), 0);
-    assert_string_equal(info, "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"spec\":"
-                              "{\"interactive\":false,\"cluster\":{\"server\":\"https://10.0.0.1:6443\","
-                              "\"certificate-authority-data\":\"Q0E=\"}}}\n");
+    assert_string_equal(
+        info,
+        "{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"spec\":"
+        "{\"interactive\":false,\"cluster\":{\"server\":\"https://10.0.0.1:6443\","
+        "\"certificate-authority-data\":\"Q0E=\"}}}\n");
     assert_int_equal(ea_kube_config_creds(c, &k, NULL), 0);
     ea_kube_config_rejected(c, k);
     ea_kube_creds_unref(k);
@@ -245,9 +268,12 @@ static void exec_runs_without_a_shell(void **state)
 
 static void exec_runs_again_when_expired(void **state)
 {
-    struct ea_kube_config *c = exec_config("#!/bin/sh\nf=\"$(dirname \"$0\")/n\"; n=$(($(cat \"$f\" 2>/dev/null || echo 0)+1)); echo $n >\"$f\"\n"
-                                           "printf '" CRED "\"token\":\"t%s\",\"expirationTimestamp\":\"2020-01-01T00:00:00Z\"}}' $n\n",
-                                           false);
+    struct ea_kube_config *c =
+        exec_config("#!/bin/sh\nf=\"$(dirname \"$0\")/n\"; n=$(($(cat \"$f\" 2>/dev/null || echo "
+                    "0)+1)); echo $n >\"$f\"\n"
+                    "printf '" CRED
+                    "\"token\":\"t%s\",\"expirationTimestamp\":\"2020-01-01T00:00:00Z\"}}' $n\n",
+                    false);
     char *h = header(c);
 
     assert_string_equal(h, "Bearer t1");
@@ -269,7 +295,8 @@ static void exec_failures(void **state)
         {"#!/bin/sh\necho '{}'\n", "no ExecCredential"},
         {"#!/bin/sh\necho '" CRED "}}'\n", "neither a token nor a certificate"},
         {"#!/bin/sh\necho '" CRED "\"clientCertificateData\":\"x\"}}'\n", "without a key"},
-        {"#!/bin/sh\necho '" CRED "\"token\":\"x\",\"expirationTimestamp\":\"soon\"}}'\n", "RFC 3339"},
+        {"#!/bin/sh\necho '" CRED "\"token\":\"x\",\"expirationTimestamp\":\"soon\"}}'\n",
+         "RFC 3339"},
         {"#!/bin/sh\nyes | head -c 2000000\n", "more than"},
         {"not a program", "plugin"},
     };
@@ -309,7 +336,8 @@ static int setup(void **state)
 }
 static int teardown(void **state)
 {
-    static const char *const names[] = {"token", "ca.crt", "namespace", "plugin", "info", "calls", "n"};
+    static const char *const names[] = {"token", "ca.crt", "namespace", "plugin",
+                                        "info",  "calls",  "n"};
 
     for (size_t i = 0; i < EA_COUNT(names); i++) {
         EA_AUTO_FREE char *p = ea_xasprintf("%s/%s", dir, names[i]);

@@ -45,7 +45,8 @@ static void stream_at_every_piece_size(void **state)
 
         ea_stream_scan_init(&sc, 200, &ops);
         for (size_t at = 0; at < sizeof(stream) - 1; at += piece)
-            assert_int_equal(ea_stream_scan_feed(&sc, stream + at, EA_MIN(piece, sizeof(stream) - 1 - at)), 0);
+            assert_int_equal(
+                ea_stream_scan_feed(&sc, stream + at, EA_MIN(piece, sizeof(stream) - 1 - at)), 0);
         assert_int_equal(s.n, 3);
         assert_string_equal(s.text[0], "{\"a\":\"}{\\\"\\\\\"}");
         assert_string_equal(s.text[1], "{\"b\":[{},{\"c\":[1,2]}]}");
@@ -137,8 +138,9 @@ static int feed_list(const char *text, size_t piece, struct seen *s, struct ea_l
 
 static void list_gives_items_and_keeps_the_rest(void **state)
 {
-    static const char text[] = "{\"kind\":\"PodList\",\"metadata\":{\"items\":[9],\"continue\":\"a]b\"},\n"
-                               "\"items\" : [ {\"a\":[{}]} , {\"b\":\"]\"}\n], \"x\":[{\"y\":1}]}\n";
+    static const char text[] =
+        "{\"kind\":\"PodList\",\"metadata\":{\"items\":[9],\"continue\":\"a]b\"},\n"
+        "\"items\" : [ {\"a\":[{}]} , {\"b\":\"]\"}\n], \"x\":[{\"y\":1}]}\n";
 
     for (size_t piece = 1; piece <= sizeof(text); piece++) {
         struct seen s = {.n = 0};
@@ -150,8 +152,9 @@ static void list_gives_items_and_keeps_the_rest(void **state)
         assert_string_equal(s.text[0], "{\"a\":[{}]}");
         assert_string_equal(s.text[1], "{\"b\":\"]\"}");
         ea_buf_addc(&sc.head, 0);
-        assert_string_equal(sc.head.p, "{\"kind\":\"PodList\",\"metadata\":{\"items\":[9],\"continue\":\"a]b\"},\n"
-                                       "\"items\" : [], \"x\":[{\"y\":1}]}");
+        assert_string_equal(
+            sc.head.p, "{\"kind\":\"PodList\",\"metadata\":{\"items\":[9],\"continue\":\"a]b\"},\n"
+                       "\"items\" : [], \"x\":[{\"y\":1}]}");
         ea_list_scan_done(&sc);
     }
 }
@@ -164,11 +167,16 @@ static void list_edges(void **state)
         bool complete;
         size_t n;
     } t[] = {
-        {"{\"items\":null}", 0, true, 0},          {"{\"items\":[]}", 0, true, 0},
-        {"{\"items\":[{\"a\":1}", 0, false, 1},    {"{\"items\":[1]}", -EINVAL, false, 0},
-        {"[]", -EINVAL, false, 0},                 {"{}{}", -EINVAL, false, 0},
-        {"{\"a\":{\"items\":[{}]}}", 0, true, 0},  {"{\"k\":\"items\",\"l\":[1]}", 0, true, 0},
-        {"{\"itemsx\":[{}],\"items\":[{}]}", 0, true, 1}, {"", 0, false, 0},
+        {"{\"items\":null}", 0, true, 0},
+        {"{\"items\":[]}", 0, true, 0},
+        {"{\"items\":[{\"a\":1}", 0, false, 1},
+        {"{\"items\":[1]}", -EINVAL, false, 0},
+        {"[]", -EINVAL, false, 0},
+        {"{}{}", -EINVAL, false, 0},
+        {"{\"a\":{\"items\":[{}]}}", 0, true, 0},
+        {"{\"k\":\"items\",\"l\":[1]}", 0, true, 0},
+        {"{\"itemsx\":[{}],\"items\":[{}]}", 0, true, 1},
+        {"", 0, false, 0},
     };
 
     for (size_t i = 0; i < EA_COUNT(t); i++) {

@@ -13,8 +13,8 @@
 static const struct ea_kube_res pods = {"", "v1", "pods", "Pod", true};
 static const struct ea_kube_res deploys = {"apps", "v1", "deployments", "Deployment", true};
 
-static bool put(struct ea_store *s, const char *ns, const char *name, const char *uid, const char *rv, const char *json,
-                struct ea_object **old)
+static bool put(struct ea_store *s, const char *ns, const char *name, const char *uid,
+                const char *rv, const char *json, struct ea_object **old)
 {
     struct ea_object_in in = {ea_str(ns), ea_str(name), ea_str(uid), ea_str(rv), ea_str(json)};
     bool changed;
@@ -37,7 +37,8 @@ static void put_find_replace_delete(void **state)
     assert_int_equal(ea_store_find_table(s, EA_STR("v1"), EA_STR("Deployment")), -ENOENT);
     assert_true(put(s, "a", "x", "u1", "1", "{\"n\":1}", &old));
     assert_null(old);
-    assert_false(put(s, "a", "x", "u1", "1", "{\"n\":1}", &old)); /* the same version is no change */
+    assert_false(
+        put(s, "a", "x", "u1", "1", "{\"n\":1}", &old)); /* the same version is no change */
     assert_true(put(s, "a", "x", "u1", "2", "{\"n\":2}", &old));
     assert_true(ea_str_is(ea_object_rv(old), "1"));
     ea_object_unref(old);
@@ -64,7 +65,8 @@ static void put_find_replace_delete(void **state)
 static void table_without_json(void **state)
 {
     struct ea_store *s = ea_store_new();
-    struct ea_object_in in = {EA_STR("n"), EA_STR("x"), EA_STR("u"), EA_STR("1"), EA_STR("{\"a\":1}")};
+    struct ea_object_in in = {EA_STR("n"), EA_STR("x"), EA_STR("u"), EA_STR("1"),
+                              EA_STR("{\"a\":1}")};
     struct ea_object *old, *o;
     struct ea_store_stat st;
     struct ea_arena a;
@@ -88,7 +90,8 @@ static void names_too_long_are_refused(void **state)
 {
     struct ea_store *s = ea_store_new();
     static char name[2000];
-    struct ea_object_in in = {EA_STR("n"), {name, sizeof(name)}, EA_STR("u"), EA_STR("1"), EA_STR("{}")};
+    struct ea_object_in in = {
+        EA_STR("n"), {name, sizeof(name)}, EA_STR("u"), EA_STR("1"), EA_STR("{}")};
     struct ea_object *old;
     bool changed;
 

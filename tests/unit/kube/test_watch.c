@@ -34,7 +34,8 @@ static void on_event(void *arg, const struct ea_kube_event *e)
         assert_null(ea_val_path(e->object, "metadata.managedFields"));
         assert_non_null(ea_val_path(e->object, "spec.containers"));
         assert_true(e->rv.n > 0 && e->key.n > 0);
-        (void)snprintf(r->text + n, sizeof(r->text) - n, "%s%.*s@%.*s ", e->initial ? "+" : "~", EA_STRF(e->name), EA_STRF(e->rv));
+        (void)snprintf(r->text + n, sizeof(r->text) - n, "%s%.*s@%.*s ", e->initial ? "+" : "~",
+                       EA_STRF(e->name), EA_STRF(e->rv));
         break;
     case EA_KUBE_DELETE:
         (void)snprintf(r->text + n, sizeof(r->text) - n, "-%.*s ", EA_STRF(e->key));
@@ -56,7 +57,8 @@ static void on_event(void *arg, const struct ea_kube_event *e)
 static void start(struct run *r, const char *scenario)
 {
     struct ea_kube_want want = {.res = pods, .keep_json = true};
-    struct ea_informer_opts o = {.want = &want, .n_want = 1, .event = on_event, .arg = r, .watch_s = 300};
+    struct ea_informer_opts o = {
+        .want = &want, .n_want = 1, .event = on_event, .arg = r, .watch_s = 300};
     struct ea_err err = {0};
 
     memset(r, 0, sizeof(*r));
@@ -122,8 +124,10 @@ static void pages_then_watch_in_pieces(void **state)
     o = ea_store_find(r.store, 0, EA_STR("n"), EA_STR("a"));
     assert_non_null(o);
     assert_string_equal(ea_object_json(o).p,
-                        "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\",\"namespace\":\"n\",\"uid\":\"uid-a\","
-                        "\"resourceVersion\":\"12\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}");
+                        "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\","
+                        "\"namespace\":\"n\",\"uid\":\"uid-a\","
+                        "\"resourceVersion\":\"12\"},\"spec\":{\"containers\":[{\"name\":\"c\","
+                        "\"image\":\"i\"}]}}");
     ea_object_unref(o);
     assert_null(ea_store_find(r.store, 0, EA_STR("n"), EA_STR("b")));
     assert_true(ea_informer_synced(r.informer));
@@ -140,7 +144,8 @@ static void expired_continue_token_is_one_full_list(void **state)
 
 static void expired_watch_lists_again_and_finds_deletes(void **state)
 {
-    expect_events("expired_watch", "+a@1 +b@2 +c@3 S G(expired) -uid-b +b@9 +d@12 -uid-c S g(part) ");
+    expect_events("expired_watch",
+                  "+a@1 +b@2 +c@3 S G(expired) -uid-b +b@9 +d@12 -uid-c S g(part) ");
 }
 
 static void gone_by_status_code(void **state)
