@@ -239,6 +239,22 @@ static bool gen_base(struct code *c, const struct ea_cel_node *n)
     return gen(c, n) && (attribute || emit(c, n, EA_I_CHARGE, 0, 0, 1, 0));
 }
 
+/* A branch or a key that is an attribute itself is not charged for its variable: it is one attribute
+ * with what stands around it (cel-go). */
+static bool gen_branch(struct code *c, const struct ea_cel_node *n)
+{
+    const struct ea_cel_node *base = n;
+
+    while ((base->kind == EA_N_SELECT && !(base->flags & EA_NF_HAS)) || base->kind == EA_N_INDEX)
+        base = base->target;
+    if (!gen(c, n))
+        return false;
+    if ((base == n && n->kind != EA_N_VAR && n->kind != EA_N_LOCAL) ||
+        (base->kind == EA_N_OP && base->op == EA_OP_COND))
+        return true;
+    return emit(c, n, EA_I_CHARGE, 0, 0, -1, 0);
+}
+
 static bool gen_select(struct code *c, const struct ea_cel_node *n)
 {
     enum ea_cel_op op = n->flags & EA_NF_HAS        ? EA_I_HAS
@@ -263,7 +279,7 @@ static bool gen_index(struct code *c, const struct ea_cel_node *n)
                     ea_cel_value_type(&key));
         return false;
     }
-    return gen_base(c, n->target) && gen(c, n->args[0]) &&
+    return gen_base(c, n->target) && gen_branch(c, n->args[0]) &&
            emit(c, n, n->flags & EA_NF_OPTIONAL ? EA_I_INDEX_OPT : EA_I_INDEX, 0, 0, 0, -1);
 }
 
@@ -362,22 +378,6 @@ static bool gen_logic(struct code *c, const struct ea_cel_node *n)
         return false;
     patch(c, jump);
     return true;
-}
-
-/* A branch that is an attribute is not charged for its variable: the conditional is one attribute
- * with it (cel-go). */
-static bool gen_branch(struct code *c, const struct ea_cel_node *n)
-{
-    const struct ea_cel_node *base = n;
-
-    while ((base->kind == EA_N_SELECT && !(base->flags & EA_NF_HAS)) || base->kind == EA_N_INDEX)
-        base = base->target;
-    if (!gen(c, n))
-        return false;
-    if ((base == n && n->kind != EA_N_VAR && n->kind != EA_N_LOCAL) ||
-        (base->kind == EA_N_OP && base->op == EA_OP_COND))
-        return true;
-    return emit(c, n, EA_I_CHARGE, 0, 0, -1, 0);
 }
 
 static bool gen_cond(struct code *c, const struct ea_cel_node *n)
