@@ -1,4 +1,5 @@
-/* crypto/cert.c - making certificates and reading what controls and the cluster room want to know of one. */
+/* crypto/cert.c - making certificates and reading what controls and the cluster room want to know
+ * of one. */
 #include "crypto/crypto.h"
 
 #include <arpa/inet.h>
@@ -51,8 +52,10 @@ static bool set_serial(X509 *x)
 static bool set_name(X509 *x, const char *cn)
 {
     X509_NAME *n = X509_NAME_new();
-    bool ok = n && X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const uint8_t *)cn, -1, -1, 0) == 1 &&
-              X509_set_subject_name(x, n) == 1;
+    bool ok =
+        n &&
+        X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const uint8_t *)cn, -1, -1, 0) == 1 &&
+        X509_set_subject_name(x, n) == 1;
 
     X509_NAME_free(n);
     return ok;
@@ -71,11 +74,13 @@ static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
     return ok;
 }
 
-/* Names go in as structures, not as configuration text, so that no character of a name can become syntax. */
+/* Names go in as structures, not as configuration text, so that no character of a name can become
+ * syntax. */
 static bool push_name(GENERAL_NAMES *names, int type, const void *p, size_t n)
 {
     GENERAL_NAME *g = GENERAL_NAME_new();
-    ASN1_STRING *s = type == GEN_DNS ? (ASN1_STRING *)ASN1_IA5STRING_new() : (ASN1_STRING *)ASN1_OCTET_STRING_new();
+    ASN1_STRING *s = type == GEN_DNS ? (ASN1_STRING *)ASN1_IA5STRING_new()
+                                     : (ASN1_STRING *)ASN1_OCTET_STRING_new();
 
     if (!g || !s || ASN1_STRING_set(s, p, (int)n) != 1) {
         GENERAL_NAME_free(g);
@@ -100,7 +105,9 @@ static int add_names(X509 *x, const struct ea_cert_req *req, struct ea_err *err)
         ok = push_name(names, GEN_DNS, *d, strlen(*d));
     for (const char *const *i = req->ips; ok && i && *i; i++) {
         uint8_t raw[16];
-        size_t n = inet_pton(AF_INET, *i, raw) == 1 ? 4 : inet_pton(AF_INET6, *i, raw) == 1 ? 16 : 0;
+        size_t n = inet_pton(AF_INET, *i, raw) == 1    ? 4
+                   : inet_pton(AF_INET6, *i, raw) == 1 ? 16
+                                                       : 0;
 
         if (n == 0) {
             r = ea_fail(err, -EINVAL, "'%s' is no IP address", *i);
@@ -116,19 +123,34 @@ static int add_names(X509 *x, const struct ea_cert_req *req, struct ea_err *err)
     return r;
 }
 
-static int fill_cert(X509 *x, X509 *issuer, EVP_PKEY *pub, const struct ea_cert_req *req, struct ea_err *err)
+static bool add_extensions(X509 *x, X509 *signer, const struct ea_cert_req *req)
+{
+    const char *usage =
+        req->ca ? "critical,keyCertSign,cRLSign,digitalSignature" : "critical,digitalSignature";
+
+    return add_ext(x, signer, NID_basic_constraints,
+                   req->ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
+           add_ext(x, signer, NID_key_usage, usage) &&
+           (req->ca ||
+            add_ext(x, signer, NID_ext_key_usage, req->client ? "clientAuth" : "serverAuth")) &&
+           add_ext(x, signer, NID_subject_key_identifier, "hash") &&
+           add_ext(x, signer, NID_authority_key_identifier, "keyid:always");
+}
+
+static int fill_cert(X509 *x, X509 *issuer, EVP_PKEY *pub, const struct ea_cert_req *req,
+                     struct ea_err *err)
 {
     X509 *signer = issuer ? issuer : x;
 
     /* Back-dated by five minutes: the API server's clock may be behind ours. */
-    if (X509_set_version(x, X509_VERSION_3) != 1 || !set_serial(x) || !set_name(x, req->common_name) ||
-        X509_set_issuer_name(x, X509_get_subject_name(signer)) != 1 || !X509_gmtime_adj(X509_getm_notBefore(x), -300) ||
-        !X509_time_adj_ex(X509_getm_notAfter(x), (int)req->days, 0, NULL) || X509_set_pubkey(x, pub) != 1)
+    if (X509_set_version(x, X509_VERSION_3) != 1 || !set_serial(x) ||
+        !set_name(x, req->common_name) ||
+        X509_set_issuer_name(x, X509_get_subject_name(signer)) != 1 ||
+        !X509_gmtime_adj(X509_getm_notBefore(x), -300) ||
+        !X509_time_adj_ex(X509_getm_notAfter(x), (int)req->days, 0, NULL) ||
+        X509_set_pubkey(x, pub) != 1)
         return ea_openssl_fail(err, -EINVAL, "making a certificate");
-    if (!add_ext(x, signer, NID_basic_constraints, req->ca ? "critical,CA:TRUE" : "critical,CA:FALSE") ||
-        !add_ext(x, signer, NID_key_usage, req->ca ? "critical,keyCertSign,cRLSign,digitalSignature" : "critical,digitalSignature") ||
-        (!req->ca && !add_ext(x, signer, NID_ext_key_usage, req->client ? "clientAuth" : "serverAuth")) ||
-        !add_ext(x, signer, NID_subject_key_identifier, "hash") || !add_ext(x, signer, NID_authority_key_identifier, "keyid:always"))
+    if (!add_extensions(x, signer, req))
         return ea_openssl_fail(err, -EINVAL, "adding certificate extensions");
     return add_names(x, req, err);
 }
@@ -147,34 +169,52 @@ static int cert_pem(X509 *x, struct ea_buf *b, struct ea_err *err)
     return r;
 }
 
-int ea_cert_make(const struct ea_cert_req *req, struct ea_str issuer_cert_pem, struct ea_str issuer_key_pem, struct ea_buf *cert,
-                 struct ea_buf *key_pem, struct ea_err *err)
+static int read_issuer(struct ea_str cert_pem, struct ea_str key_pem, X509 **ret_cert,
+                       struct ea_key **ret_key, struct ea_err *err)
 {
-    struct ea_key *key = NULL, *issuer_key = NULL;
-    X509 *x = NULL, *issuer = NULL;
     int r;
 
-    if (!req->common_name || !*req->common_name || strlen(req->common_name) > 64 || req->days == 0 || req->days > 36500)
-        return ea_fail(err, -EINVAL, "a certificate needs a common name of 1 to 64 bytes and 1 to 36500 days");
+    if (cert_pem.n == 0)
+        return 0;
+    *ret_cert = read_cert(cert_pem);
+    if (!*ret_cert)
+        return ea_openssl_fail(err, -EINVAL, "reading the issuer's certificate");
+    r = ea_key_from_pem(key_pem, ret_key, err);
+    if (r == 0 && X509_check_private_key(*ret_cert, ea_key_pkey(*ret_key)) != 1)
+        r = ea_openssl_fail(err, -EINVAL, "the issuer's key does not belong to its certificate");
+    return r;
+}
+
+static int make_signed(X509 *x, X509 *issuer, const struct ea_key *signer, const struct ea_key *key,
+                       const struct ea_cert_req *req, struct ea_err *err)
+{
+    int r = fill_cert(x, issuer, ea_key_pkey(key), req, err);
+
+    if (r == 0 && X509_sign(x, ea_key_pkey(signer),
+                            ea_key_type(signer) == EA_KEY_ED25519 ? NULL : EVP_sha256()) <= 0)
+        r = ea_openssl_fail(err, -EIO, "signing a certificate");
+    return r;
+}
+
+int ea_cert_make(const struct ea_cert_req *req, struct ea_str issuer_cert_pem,
+                 struct ea_str issuer_key_pem, struct ea_buf *cert, struct ea_buf *key_pem,
+                 struct ea_err *err)
+{
+    struct ea_key *key = NULL, *issuer_key = NULL;
+    X509 *x, *issuer = NULL;
+    int r;
+
+    if (!req->common_name || !*req->common_name || strlen(req->common_name) > 64 ||
+        req->days == 0 || req->days > 36500)
+        return ea_fail(err, -EINVAL,
+                       "a certificate needs a common name of 1 to 64 bytes and 1 to 36500 days");
     if ((r = ea_key_new(EA_KEY_ECDSA_P256, &key, err)) < 0)
         return r;
-    if (issuer_cert_pem.n > 0) {
-        issuer = read_cert(issuer_cert_pem);
-        if (!issuer)
-            r = ea_openssl_fail(err, -EINVAL, "reading the issuer's certificate");
-        else if ((r = ea_key_from_pem(issuer_key_pem, &issuer_key, err)) == 0 &&
-                 X509_check_private_key(issuer, ea_key_pkey(issuer_key)) != 1)
-            r = ea_openssl_fail(err, -EINVAL, "the issuer's key does not belong to its certificate");
-    }
-    if (r == 0) {
-        const struct ea_key *signer = issuer_key ? issuer_key : key;
-
-        x = X509_new();
-        EA_ASSERT(x != NULL);
-        r = fill_cert(x, issuer, ea_key_pkey(key), req, err);
-        if (r == 0 && X509_sign(x, ea_key_pkey(signer), ea_key_type(signer) == EA_KEY_ED25519 ? NULL : EVP_sha256()) <= 0)
-            r = ea_openssl_fail(err, -EIO, "signing a certificate");
-    }
+    x = X509_new();
+    EA_ASSERT(x != NULL);
+    r = read_issuer(issuer_cert_pem, issuer_key_pem, &issuer, &issuer_key, err);
+    if (r == 0)
+        r = make_signed(x, issuer, issuer_key ? issuer_key : key, key, req, err);
     if (r == 0)
         r = cert_pem(x, cert, err);
     if (r == 0)

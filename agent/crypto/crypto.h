@@ -1,4 +1,5 @@
-/* crypto/crypto.h - digests, signatures, random, certificates: the only room that includes OpenSSL keys and digests.
+/* crypto/crypto.h - digests, signatures, random, certificates: the only room that includes OpenSSL
+ * keys and digests.
  *
  * Thread:  contexts are [owner]; functions without a context are [any].
  * Owns:    keys are opaque and freed by their owner with ea_key_free (memory is cleansed).
@@ -41,9 +42,11 @@ EA_MUST_CHECK int ea_key_public_der(const struct ea_key *k, struct ea_buf *b, st
 EA_MUST_CHECK int ea_key_public_raw(const struct ea_key *k, uint8_t out[32]);
 enum ea_key_type ea_key_type(const struct ea_key *k);
 /* Ed25519 over msg; ECDSA: DER signature over SHA-256 of msg. sig >= 80 bytes. */
-EA_MUST_CHECK int ea_key_sign(const struct ea_key *k, struct ea_str msg, uint8_t *sig, size_t *ret_n, struct ea_err *err);
+EA_MUST_CHECK int ea_key_sign(const struct ea_key *k, struct ea_str msg, uint8_t *sig,
+                              size_t *ret_n, struct ea_err *err);
 /* 0 good, -EBADMSG bad, other errors. */
-EA_MUST_CHECK int ea_key_verify(const struct ea_key *k, struct ea_str msg, struct ea_str sig, struct ea_err *err);
+EA_MUST_CHECK int ea_key_verify(const struct ea_key *k, struct ea_str msg, struct ea_str sig,
+                                struct ea_err *err);
 void ea_key_free(struct ea_key *k);
 
 /* ---- certificates ---- */
@@ -56,9 +59,11 @@ struct ea_cert_req {
     bool ca;
     bool client; /* extended key usage clientAuth instead of serverAuth */
 };
-/* Makes an ECDSA P-256 key and certificate, signed by issuer (PEM certificate and key) or by itself. PEM into the buffers. */
-EA_MUST_CHECK int ea_cert_make(const struct ea_cert_req *req, struct ea_str issuer_cert_pem, struct ea_str issuer_key_pem,
-                               struct ea_buf *cert_pem, struct ea_buf *key_pem, struct ea_err *err);
+/* Makes an ECDSA P-256 key and certificate, signed by issuer (PEM certificate and key) or by
+ * itself. PEM into the buffers. */
+EA_MUST_CHECK int ea_cert_make(const struct ea_cert_req *req, struct ea_str issuer_cert_pem,
+                               struct ea_str issuer_key_pem, struct ea_buf *cert_pem,
+                               struct ea_buf *key_pem, struct ea_err *err);
 
 struct ea_cert_info {
     char subject[256], issuer[256];

@@ -37,7 +37,8 @@ static int wrap_key(EVP_PKEY *pkey, struct ea_key **ret, struct ea_err *err)
         if (EVP_PKEY_get_group_name(pkey, group, sizeof(group), &n) != 1 ||
             (strcmp(group, "prime256v1") != 0 && strcmp(group, "P-256") != 0)) {
             EVP_PKEY_free(pkey);
-            return ea_fail(err, -EINVAL, "the key is on curve %s, wanted P-256", group[0] ? group : "unknown");
+            return ea_fail(err, -EINVAL, "the key is on curve %s, wanted P-256",
+                           group[0] ? group : "unknown");
         }
     } else if (EVP_PKEY_get_base_id(pkey) != EVP_PKEY_ED25519) {
         EVP_PKEY_free(pkey);
@@ -52,7 +53,8 @@ static int wrap_key(EVP_PKEY *pkey, struct ea_key **ret, struct ea_err *err)
 
 int ea_key_new(enum ea_key_type t, struct ea_key **ret, struct ea_err *err)
 {
-    EVP_PKEY *p = t == EA_KEY_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519") : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+    EVP_PKEY *p = t == EA_KEY_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
+                                      : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 
     if (!p)
         return ea_openssl_fail(err, -EIO, "making a key");
@@ -113,7 +115,8 @@ int ea_key_private_pem(const struct ea_key *k, struct ea_buf *b, struct ea_err *
 
     EA_ASSERT(bio != NULL);
     if (PEM_write_bio_PKCS8PrivateKey(bio, k->pkey, NULL, NULL, 0, NULL, NULL) != 1)
-        r = ea_openssl_fail(err, -EINVAL, "writing a private key (does this key have a private part?)");
+        r = ea_openssl_fail(err, -EINVAL,
+                            "writing a private key (does this key have a private part?)");
     else if ((r = ea_bio_to_buf(bio, b)) < 0)
         ea_fail(err, r, "writing a private key: the buffer is too small");
     BIO_free(bio);
@@ -160,14 +163,16 @@ enum ea_key_type ea_key_type(const struct ea_key *k)
     return k->type;
 }
 
-int ea_key_sign(const struct ea_key *k, struct ea_str msg, uint8_t *sig, size_t *ret_n, struct ea_err *err)
+int ea_key_sign(const struct ea_key *k, struct ea_str msg, uint8_t *sig, size_t *ret_n,
+                struct ea_err *err)
 {
     EVP_MD_CTX *c = EVP_MD_CTX_new();
     size_t n = 80;
     int r = 0;
 
     EA_ASSERT(c != NULL);
-    if (EVP_DigestSignInit_ex(c, NULL, k->type == EA_KEY_ED25519 ? NULL : "SHA256", NULL, NULL, k->pkey, NULL) != 1 ||
+    if (EVP_DigestSignInit_ex(c, NULL, k->type == EA_KEY_ED25519 ? NULL : "SHA256", NULL, NULL,
+                              k->pkey, NULL) != 1 ||
         EVP_DigestSign(c, sig, &n, (const uint8_t *)(msg.p ? msg.p : ""), msg.n) != 1)
         r = ea_openssl_fail(err, -EINVAL, "signing");
     else
@@ -182,9 +187,11 @@ int ea_key_verify(const struct ea_key *k, struct ea_str msg, struct ea_str sig, 
     int r = 0;
 
     EA_ASSERT(c != NULL);
-    if (EVP_DigestVerifyInit_ex(c, NULL, k->type == EA_KEY_ED25519 ? NULL : "SHA256", NULL, NULL, k->pkey, NULL) != 1)
+    if (EVP_DigestVerifyInit_ex(c, NULL, k->type == EA_KEY_ED25519 ? NULL : "SHA256", NULL, NULL,
+                                k->pkey, NULL) != 1)
         r = ea_openssl_fail(err, -EIO, "verifying a signature");
-    else if (EVP_DigestVerify(c, (const uint8_t *)(sig.p ? sig.p : ""), sig.n, (const uint8_t *)(msg.p ? msg.p : ""), msg.n) != 1)
+    else if (EVP_DigestVerify(c, (const uint8_t *)(sig.p ? sig.p : ""), sig.n,
+                              (const uint8_t *)(msg.p ? msg.p : ""), msg.n) != 1)
         r = ea_openssl_fail(err, -EBADMSG, "the signature does not match");
     EVP_MD_CTX_free(c);
     return r;

@@ -21,7 +21,8 @@ static void ctx_free(void *p)
 
 static void setup(void)
 {
-    /* Fetched once: the implicit fetch of every EVP_sha256() use costs more than hashing a short record. */
+    /* Fetched once: the implicit fetch of every EVP_sha256() use costs more than hashing a short
+     * record. */
     sha256_md = EVP_MD_fetch(NULL, "SHA256", NULL);
     EA_ASSERT(sha256_md != NULL);
     EA_ASSERT(pthread_key_create(&ctx_key, ctx_free) == 0);
@@ -61,7 +62,8 @@ void ea_hmac_sha256(struct ea_str key, struct ea_str msg, uint8_t out[EA_SHA256_
     unsigned n = 0;
 
     EA_ASSERT(key.n <= INT32_MAX);
-    EA_ASSERT(HMAC(EVP_sha256(), key.p ? key.p : "", (int)key.n, (const uint8_t *)(msg.p ? msg.p : ""), msg.n, out, &n) != NULL &&
+    EA_ASSERT(HMAC(EVP_sha256(), key.p ? key.p : "", (int)key.n,
+                   (const uint8_t *)(msg.p ? msg.p : ""), msg.n, out, &n) != NULL &&
               n == EA_SHA256_LEN);
 }
 
@@ -85,8 +87,9 @@ void ea_uuid4(char out[37])
     ea_random(b, sizeof(b));
     b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
     b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3], b[4], b[5],
-             b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+    snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
+             b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
+             b[14], b[15]);
 }
 
 bool ea_secret_eq(struct ea_str a, struct ea_str b)

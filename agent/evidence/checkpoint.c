@@ -7,7 +7,8 @@
 
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space open a signature line */
 
-int ea_checkpoint_keyid(const struct ea_key *k, struct ea_str name, uint8_t out[4], struct ea_err *err)
+int ea_checkpoint_keyid(const struct ea_key *k, struct ea_str name, uint8_t out[4],
+                        struct ea_err *err)
 {
     uint8_t raw[33], hash[EA_SHA256_LEN];
     int r = 0;
@@ -16,7 +17,8 @@ int ea_checkpoint_keyid(const struct ea_key *k, struct ea_str name, uint8_t out[
         raw[0] = 0x01;
         if (ea_key_public_raw(k, raw + 1) < 0)
             return ea_fail(err, -EINVAL, "the key has no raw public part");
-        ea_sha256v((struct ea_str[]){name, EA_STR("\n"), ea_strn((char *)raw, sizeof(raw))}, 3, hash);
+        ea_sha256v((struct ea_str[]){name, EA_STR("\n"), ea_strn((char *)raw, sizeof(raw))}, 3,
+                   hash);
     } else {
         struct ea_buf der;
 
@@ -31,8 +33,8 @@ int ea_checkpoint_keyid(const struct ea_key *k, struct ea_str name, uint8_t out[
     return r;
 }
 
-int ea_checkpoint_sign(struct ea_buf *b, const struct ea_key *k, struct ea_str origin, uint64_t size,
-                       const uint8_t root[EA_SHA256_LEN], struct ea_err *err)
+int ea_checkpoint_sign(struct ea_buf *b, const struct ea_key *k, struct ea_str origin,
+                       uint64_t size, const uint8_t root[EA_SHA256_LEN], struct ea_err *err)
 {
     EA_AUTO_FREE char *root64 = ea_base64(root, EA_SHA256_LEN);
     EA_AUTO_FREE char *sig64 = NULL;
@@ -51,7 +53,8 @@ int ea_checkpoint_sign(struct ea_buf *b, const struct ea_key *k, struct ea_str o
     return b->failed ? ea_fail(err, b->failed, "the checkpoint does not fit its buffer") : 0;
 }
 
-/* Base64 in its one canonical spelling: what does not come out the same when encoded again is refused. */
+/* Base64 in its one canonical spelling: what does not come out the same when encoded again is
+ * refused. */
 static int strict_base64(struct ea_str s, uint8_t **ret, size_t *ret_n)
 {
     EA_AUTO_FREE char *again = NULL;
@@ -89,7 +92,8 @@ static bool name_ok(struct ea_str s)
 }
 
 /* Splits one signature line. */
-static int parse_line(struct ea_str line, struct ea_str *ret_name, uint8_t **ret_blob, size_t *ret_n)
+static int parse_line(struct ea_str line, struct ea_str *ret_name, uint8_t **ret_blob,
+                      size_t *ret_n)
 {
     struct ea_str name, b64 = EA_STR_NULL;
 
@@ -108,17 +112,16 @@ static int parse_line(struct ea_str line, struct ea_str *ret_name, uint8_t **ret
     return 0;
 }
 
-int ea_checkpoint_parse(struct ea_str note, struct ea_checkpoint *ret, struct ea_err *err)
+static int parse_text(struct ea_str *rest, struct ea_checkpoint *ret, struct ea_err *err)
 {
-    struct ea_str rest = note, size, root, empty, line, name;
+    struct ea_str size, root, empty;
     EA_AUTO_FREE uint8_t *root_raw = NULL;
-    size_t n = 0, signatures = 0;
+    const char *start = rest->p;
+    size_t n = 0;
 
-    if (note.n > EA_MAX_CHECKPOINT)
-        return ea_fail(err, -EINVAL, "a checkpoint of %zu bytes is too long", note.n);
-    if (!take_line(&rest, &ret->origin) || !take_line(&rest, &size) || !take_line(&rest, &root))
+    if (!take_line(rest, &ret->origin) || !take_line(rest, &size) || !take_line(rest, &root))
         return ea_fail(err, -EINVAL, "a checkpoint has three lines of text, this one ends early");
-    ret->text = ea_strn(note.p, (size_t)(rest.p - note.p));
+    ret->text = ea_strn(start, (size_t)(rest->p - start));
     if (!name_ok(ret->origin))
         return ea_fail(err, -EINVAL, "line 1 of the checkpoint is no origin");
     if (ea_str_to_u64(size, &ret->size) < 0 || (size.n > 1 && size.p[0] == '0') || size.p[0] == '+')
@@ -126,15 +129,29 @@ int ea_checkpoint_parse(struct ea_str note, struct ea_checkpoint *ret, struct ea
     if (strict_base64(root, &root_raw, &n) < 0 || n != EA_SHA256_LEN)
         return ea_fail(err, -EINVAL, "line 3 of the checkpoint is no root hash");
     memcpy(ret->root, root_raw, EA_SHA256_LEN);
-    if (!take_line(&rest, &empty) || empty.n != 0)
+    if (!take_line(rest, &empty) || empty.n != 0)
         return ea_fail(err, -EINVAL, "line 4 of the checkpoint is not empty");
+    return 0;
+}
+
+int ea_checkpoint_parse(struct ea_str note, struct ea_checkpoint *ret, struct ea_err *err)
+{
+    struct ea_str rest = note, line, name;
+    size_t n = 0, signatures = 0;
+    int r;
+
+    if (note.n > EA_MAX_CHECKPOINT)
+        return ea_fail(err, -EINVAL, "a checkpoint of %zu bytes is too long", note.n);
+    if ((r = parse_text(&rest, ret, err)) < 0)
+        return r;
     ret->signatures = rest;
     while (take_line(&rest, &line)) {
         EA_AUTO_FREE uint8_t *blob = NULL;
 
         signatures++;
         if (parse_line(line, &name, &blob, &n) < 0)
-            return ea_fail(err, -EINVAL, "line %zu of the checkpoint is no signature", 4 + signatures);
+            return ea_fail(err, -EINVAL, "line %zu of the checkpoint is no signature",
+                           4 + signatures);
     }
     if (rest.n != 0 || signatures == 0)
         return ea_fail(err, -EINVAL, "the checkpoint does not end with a signature line");
@@ -159,7 +176,8 @@ int ea_checkpoint_verify(const struct ea_checkpoint *c, const struct ea_key *k, 
         if (!ea_str_eq(name, c->origin) || memcmp(blob, id, 4) != 0)
             continue;
         if (ea_key_verify(k, c->text, ea_strn((char *)blob + 4, n - 4), err) < 0)
-            return ea_fail(err, -EBADMSG, "the checkpoint's signature does not match its text and key");
+            return ea_fail(err, -EBADMSG,
+                           "the checkpoint's signature does not match its text and key");
         good = true;
     }
     return good ? 0 : ea_fail(err, -ENOKEY, "the checkpoint has no signature of this key");

@@ -58,15 +58,18 @@ int ea_epoch_path(char out[EA_PATH], const char *dir, uint64_t epoch, const char
     return ea_path(out, dir, "epochs/%" PRIu64 "%s%s", epoch, file ? "/" : "", file ? file : "");
 }
 
-static int write_in(const char *dir, uint64_t epoch, const char *file, struct ea_str s, unsigned mode, struct ea_err *err)
+static int write_in(const char *dir, uint64_t epoch, const char *file, struct ea_str s,
+                    unsigned mode, struct ea_err *err)
 {
     char path[EA_PATH];
     int r = ea_epoch_path(path, dir, epoch, file);
 
-    return r < 0 ? ea_fail(err, r, "the path of epoch %" PRIu64 " is too long", epoch) : ea_write_file(path, s.p, s.n, mode, err);
+    return r < 0 ? ea_fail(err, r, "the path of epoch %" PRIu64 " is too long", epoch)
+                 : ea_write_file(path, s.p, s.n, mode, err);
 }
 
-int ea_epoch_create(const char *dir, uint64_t epoch, struct ea_str origin, const struct ea_key *k, struct ea_err *err)
+int ea_epoch_create(const char *dir, uint64_t epoch, struct ea_str origin, const struct ea_key *k,
+                    struct ea_err *err)
 {
     char path[EA_PATH], up[EA_PATH];
     struct ea_buf b;
@@ -97,19 +100,23 @@ int ea_epoch_create(const char *dir, uint64_t epoch, struct ea_str origin, const
     return r;
 }
 
-int ea_epoch_read(const char *dir, uint64_t epoch, const char *file, size_t cap, char **ret, size_t *ret_n, struct ea_err *err)
+int ea_epoch_read(const char *dir, uint64_t epoch, const char *file, size_t cap, char **ret,
+                  size_t *ret_n, struct ea_err *err)
 {
     char path[EA_PATH];
     int r = ea_epoch_path(path, dir, epoch, file);
 
-    return r < 0 ? ea_fail(err, r, "the path of epoch %" PRIu64 " is too long", epoch) : ea_read_file(path, cap, ret, ret_n, err);
+    return r < 0 ? ea_fail(err, r, "the path of epoch %" PRIu64 " is too long", epoch)
+                 : ea_read_file(path, cap, ret, ret_n, err);
 }
 
-int ea_epoch_key(const char *dir, uint64_t epoch, bool private_key, struct ea_key **ret, struct ea_err *err)
+int ea_epoch_key(const char *dir, uint64_t epoch, bool private_key, struct ea_key **ret,
+                 struct ea_err *err)
 {
     char *pem = NULL;
     size_t n = 0;
-    int r = ea_epoch_read(dir, epoch, private_key ? "private.pem" : "key.pem", 16384, &pem, &n, err);
+    int r =
+        ea_epoch_read(dir, epoch, private_key ? "private.pem" : "key.pem", 16384, &pem, &n, err);
 
     if (r < 0)
         return r;
@@ -127,7 +134,8 @@ int ea_epoch_forget_key(const char *dir, uint64_t epoch, struct ea_err *err)
     struct stat st;
     int r = 0;
 
-    if (ea_epoch_path(path, dir, epoch, "private.pem") < 0 || ea_epoch_path(folder, dir, epoch, NULL) < 0)
+    if (ea_epoch_path(path, dir, epoch, "private.pem") < 0 ||
+        ea_epoch_path(folder, dir, epoch, NULL) < 0)
         return ea_fail(err, -ENAMETOOLONG, "the path of epoch %" PRIu64 " is too long", epoch);
     fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
@@ -157,7 +165,8 @@ uint64_t ea_leaves_count(const char *dir, uint64_t epoch)
     return (uint64_t)st.st_size / EA_SHA256_LEN;
 }
 
-int ea_leaves_load(const char *dir, uint64_t epoch, uint8_t (**ret)[EA_SHA256_LEN], uint64_t *ret_n, struct ea_err *err)
+int ea_leaves_load(const char *dir, uint64_t epoch, uint8_t (**ret)[EA_SHA256_LEN], uint64_t *ret_n,
+                   struct ea_err *err)
 {
     char *p = NULL;
     size_t n = 0;
@@ -175,14 +184,15 @@ int ea_leaves_load(const char *dir, uint64_t epoch, uint8_t (**ret)[EA_SHA256_LE
 }
 
 /* By position, so that doing it again after a crash changes nothing. */
-int ea_leaves_store(const char *dir, uint64_t epoch, uint64_t first_seq, const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n,
-                    struct ea_err *err)
+int ea_leaves_store(const char *dir, uint64_t epoch, uint64_t first_seq,
+                    const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n, struct ea_err *err)
 {
     char path[EA_PATH], folder[EA_PATH];
     EA_AUTO_FD int fd = -1;
     int r;
 
-    if (ea_epoch_path(path, dir, epoch, "leaves") < 0 || ea_epoch_path(folder, dir, epoch, NULL) < 0)
+    if (ea_epoch_path(path, dir, epoch, "leaves") < 0 ||
+        ea_epoch_path(folder, dir, epoch, NULL) < 0)
         return ea_fail(err, -ENAMETOOLONG, "the path of epoch %" PRIu64 " is too long", epoch);
     if ((r = ea_mkdirs(folder, 0700, err)) < 0)
         return r;

@@ -1,4 +1,5 @@
-/* evidence/export.c - one folder per epoch: log.ndjson, checkpoint, key.pem, and leaves.hex where records were freed. */
+/* evidence/export.c - one folder per epoch: log.ndjson, checkpoint, key.pem, and leaves.hex where
+ * records were freed. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,7 +46,9 @@ static int write_leaves(const struct out *o, uint64_t want, struct ea_err *err)
         return r;
     if (n < want) {
         free(leaves);
-        return ea_fail(err, -EBADMSG, "epoch %" PRIu64 ": records 0 to %" PRIu64 " are gone and only %" PRIu64 " of their hashes are kept",
+        return ea_fail(err, -EBADMSG,
+                       "epoch %" PRIu64 ": records 0 to %" PRIu64 " are gone and only %" PRIu64
+                       " of their hashes are kept",
                        o->epoch, want - 1, n);
     }
     f = ea_path(path, o->folder, "leaves.hex") < 0 ? NULL : fopen(path, "we");
@@ -71,7 +74,8 @@ static int end_epoch(struct out *o, struct ea_err *err)
     return r < 0 ? ea_fail(err, r, "writing %s/log.ndjson: %s", o->folder, strerror(-r)) : 0;
 }
 
-/* The checkpoint is copied before the records are read, so that it never covers more than the export has. */
+/* The checkpoint is copied before the records are read, so that it never covers more than the
+ * export has. */
 static int begin_epoch(struct out *o, uint64_t epoch, uint64_t first_seq, struct ea_err *err)
 {
     char path[EA_PATH];
@@ -79,7 +83,8 @@ static int begin_epoch(struct out *o, uint64_t epoch, uint64_t first_seq, struct
 
     o->epoch = epoch;
     o->next = first_seq;
-    if (r == 0 && (ea_path(o->folder, o->to, "epoch-%" PRIu64, epoch) < 0 || ea_path(path, o->folder, "log.ndjson") < 0))
+    if (r == 0 && (ea_path(o->folder, o->to, "epoch-%" PRIu64, epoch) < 0 ||
+                   ea_path(path, o->folder, "log.ndjson") < 0))
         r = ea_fail(err, -ENAMETOOLONG, "the path %s is too long", o->to);
     if (r == 0)
         r = ea_mkdirs(o->folder, 0755, err);
@@ -127,39 +132,51 @@ static int one_record(struct out *o, const struct ea_record_view *v, struct ea_e
             return r;
     }
     if (v->seq > o->next && !o->damaged)
-        return ea_fail(err, -EAGAIN, "the log freed records %" PRIu64 " to %" PRIu64 " of epoch %" PRIu64 " meanwhile: export again", o->next,
-                       v->seq - 1, v->epoch);
+        return ea_fail(err, -EAGAIN,
+                       "the log freed records %" PRIu64 " to %" PRIu64 " of epoch %" PRIu64
+                       " meanwhile: export again",
+                       o->next, v->seq - 1, v->epoch);
     o->next = v->seq + 1;
     if (fwrite(v->bytes.p, 1, v->bytes.n, o->f) != v->bytes.n || fputc('\n', o->f) == EOF)
         return ea_fail(err, -EIO, "writing %s/log.ndjson failed", o->folder);
     return 0;
 }
 
-int ea_evidence_export(const char *dir, const char *out, struct ea_err *err)
+static int copy_records(struct out *o, struct ea_reader *reader, struct ea_err *err)
 {
-    struct out o = {.dir = dir, .to = out};
-    struct ea_reader *reader = NULL;
     struct ea_record_view v;
     struct ea_err why;
-    int r, end;
+    int r = 0;
 
-    if ((r = ea_mkdirs(out, 0755, err)) < 0 || (r = ea_reader_open(dir, 0, 0, &reader, err)) < 0)
-        return r;
-    ea_reader_thorough(reader);
     while (r == 0) {
         int got = ea_reader_next(reader, &v, &why);
 
         if (got == -ENODATA)
-            break;
-        if (got == -EBADMSG && !o.damaged) {
-            o.damaged = true; /* exported without it: verify will say where */
-            o.first = why;
-        } else if (got < 0 && got != -EBADMSG) {
+            return 0;
+        if (got == 0) {
+            r = one_record(o, &v, err);
+        } else if (got != -EBADMSG) {
             r = ea_fail(err, got, "%s", why.text);
-        } else if (got == 0) {
-            r = one_record(&o, &v, err);
+        } else if (!o->damaged) {
+            o->damaged = true; /* exported without it: verify will say where */
+            o->first = why;
         }
     }
+    return r;
+}
+
+int ea_evidence_export(const char *dir, const char *out, struct ea_err *err)
+{
+    struct out o = {.dir = dir, .to = out};
+    struct ea_reader *reader = NULL;
+    int r, end;
+
+    if ((r = ea_reader_open(dir, 0, 0, &reader, err)) < 0)
+        return r;
+    ea_reader_thorough(reader);
+    r = ea_mkdirs(out, 0755, err);
+    if (r == 0)
+        r = copy_records(&o, reader, err);
     ea_reader_close(reader);
     if (r == 0 && !o.f)
         r = freed_epochs(&o, UINT64_MAX, err);
@@ -168,5 +185,7 @@ int ea_evidence_export(const char *dir, const char *out, struct ea_err *err)
     end = end_epoch(&o, r == 0 ? err : NULL);
     if (r == 0)
         r = end;
-    return r == 0 && o.damaged ? ea_fail(err, -EBADMSG, "exported without what is damaged: %s", o.first.text) : r;
+    return r == 0 && o.damaged
+               ? ea_fail(err, -EBADMSG, "exported without what is damaged: %s", o.first.text)
+               : r;
 }

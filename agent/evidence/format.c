@@ -4,8 +4,8 @@
 #include "evidence/crc32c.h"
 #include "evidence/record.h"
 
-static const char SEG_MAGIC[] = "EVSEG001", REC_MAGIC[] = "EVR1", SEAL_MAGIC[] = "EVSEAL01", STATE_MAGIC[] = "EVSTATE1",
-                  CURSOR_MAGIC[] = "EVCURSR1";
+static const char SEG_MAGIC[] = "EVSEG001", REC_MAGIC[] = "EVR1", SEAL_MAGIC[] = "EVSEAL01",
+                  STATE_MAGIC[] = "EVSTATE1", CURSOR_MAGIC[] = "EVCURSR1";
 
 static void put16(uint8_t *p, uint16_t v)
 {
@@ -182,7 +182,8 @@ int ea_footer_get(const uint8_t in[EA_FOOTER], struct ea_footer *ret)
     if (ret->tree.n > EA_TREE_DEPTH || !ea_tree_valid(&ret->tree))
         return -EBADMSG;
     memcpy(ret->tree.stack, in + 76, (size_t)ret->tree.n * EA_SHA256_LEN);
-    if (!zeros(in + 76 + (size_t)ret->tree.n * EA_SHA256_LEN, 4092 - 76 - (size_t)ret->tree.n * EA_SHA256_LEN))
+    if (!zeros(in + 76 + (size_t)ret->tree.n * EA_SHA256_LEN,
+               4092 - 76 - (size_t)ret->tree.n * EA_SHA256_LEN))
         return -EBADMSG;
     return 0;
 }
@@ -205,7 +206,8 @@ void ea_state_put(uint8_t out[EA_STATE_SLOT], const struct ea_state *s)
 
 int ea_state_get(const uint8_t in[EA_STATE_SLOT], struct ea_state *ret)
 {
-    if (memcmp(in, STATE_MAGIC, 8) != 0 || get32(in + 508) != ea_crc32c(0, in, 508) || !zeros(in + 76, 432))
+    if (memcmp(in, STATE_MAGIC, 8) != 0 || get32(in + 508) != ea_crc32c(0, in, 508) ||
+        !zeros(in + 76, 432))
         return -EBADMSG;
     ret->generation = get64(in + 8);
     memcpy(ret->uuid, in + 16, 16);
@@ -219,7 +221,8 @@ int ea_state_get(const uint8_t in[EA_STATE_SLOT], struct ea_state *ret)
 
 void ea_cursor_put(uint8_t out[EA_CURSOR_SLOT], const struct ea_cursor *c)
 {
-    const uint64_t fields[] = {c->epoch, c->seq_next, c->segment, c->offset, c->acked, c->dead, c->lost, c->filtered};
+    const uint64_t fields[] = {c->epoch, c->seq_next, c->segment, c->offset,
+                               c->acked, c->dead,     c->lost,    c->filtered};
 
     memset(out, 0, EA_CURSOR_SLOT);
     memcpy(out, CURSOR_MAGIC, 8);
@@ -235,7 +238,8 @@ int ea_cursor_get(const uint8_t in[EA_CURSOR_SLOT], struct ea_cursor *ret)
     uint64_t *const fields[] = {&ret->epoch, &ret->seq_next, &ret->segment, &ret->offset,
                                 &ret->acked, &ret->dead,     &ret->lost,    &ret->filtered};
 
-    if (memcmp(in, CURSOR_MAGIC, 8) != 0 || get32(in + 124) != ea_crc32c(0, in, 124) || !zeros(in + 96, 28))
+    if (memcmp(in, CURSOR_MAGIC, 8) != 0 || get32(in + 124) != ea_crc32c(0, in, 124) ||
+        !zeros(in + 96, 28))
         return -EBADMSG;
     ret->generation = get64(in + 8);
     memcpy(ret->uuid, in + 16, 16);
@@ -246,7 +250,8 @@ int ea_cursor_get(const uint8_t in[EA_CURSOR_SLOT], struct ea_cursor *ret)
 
 /* ---- walking ---- */
 
-void ea_scan_init(struct ea_scan *s, const uint8_t *p, uint64_t limit, const struct ea_seg_header *h)
+void ea_scan_init(struct ea_scan *s, const uint8_t *p, uint64_t limit,
+                  const struct ea_seg_header *h)
 {
     *s = (struct ea_scan){.p = p,
                           .limit = limit,
@@ -257,11 +262,13 @@ void ea_scan_init(struct ea_scan *s, const uint8_t *p, uint64_t limit, const str
 
 static bool header_at(const struct ea_scan *s, uint64_t off, struct ea_rec_header *h)
 {
-    return s->limit - off >= EA_REC_HEADER && ea_rec_header_get(s->p + off, s->seed, h) == 0 && h->seq >= s->expect;
+    return s->limit - off >= EA_REC_HEADER && ea_rec_header_get(s->p + off, s->seed, h) == 0 &&
+           h->seq >= s->expect;
 }
 
 /* A valid header further on tells a hole from a torn tail. */
-static bool find_later(const struct ea_scan *s, uint64_t from, uint64_t *ret_off, struct ea_rec_header *h)
+static bool find_later(const struct ea_scan *s, uint64_t from, uint64_t *ret_off,
+                       struct ea_rec_header *h)
 {
     for (uint64_t off = from; off + EA_REC_HEADER <= s->limit; off += 8) {
         if (memcmp(s->p + off, REC_MAGIC, 4) == 0 && header_at(s, off, h)) {
@@ -304,11 +311,13 @@ enum ea_scan_what ea_scan_next(struct ea_scan *s, struct ea_scan_item *ret)
         return EA_SCAN_GAP;
     }
     size = ea_rec_size(h.len);
-    if (EA_REC_HEADER + (uint64_t)h.len > left) /* cut off in the middle: nothing can lie behind it */
+    if (EA_REC_HEADER + (uint64_t)h.len >
+        left) /* cut off in the middle: nothing can lie behind it */
         return finish(s, ret);
     ret->size = EA_MIN(size, left);
     if (ea_crc32c(0, s->p + ret->off + EA_REC_HEADER, h.len) != h.payload_crc) {
-        if (zeros(s->p + ret->off + ret->size, left - ret->size)) /* a write that stopped half-way looks like this */
+        if (zeros(s->p + ret->off + ret->size,
+                  left - ret->size)) /* a write that stopped half-way looks like this */
             return finish(s, ret);
         ret->h = h;
         ret->lost = 1;
@@ -320,6 +329,7 @@ enum ea_scan_what ea_scan_next(struct ea_scan *s, struct ea_scan_item *ret)
     s->off += ret->size;
     s->expect = h.seq + 1;
     ret->payload = ea_strn((const char *)s->p + ret->off + EA_REC_HEADER, h.len);
-    ret->dirty_pad = !zeros(s->p + ret->off + EA_REC_HEADER + h.len, ret->size - EA_REC_HEADER - h.len);
+    ret->dirty_pad =
+        !zeros(s->p + ret->off + EA_REC_HEADER + h.len, ret->size - EA_REC_HEADER - h.len);
     return EA_SCAN_RECORD;
 }

@@ -1,4 +1,5 @@
-/* evidence/format.h - the bytes of the log on disk: pure functions between structures and bytes, all little-endian.
+/* evidence/format.h - the bytes of the log on disk: pure functions between structures and bytes,
+ * all little-endian.
  *
  * Thread:  [any].
  * Never:   reads or writes a file.
@@ -12,10 +13,12 @@
 
 #define EA_SEG_HEADER 128u /* bytes of a segment's header */
 #define EA_REC_HEADER 40u  /* bytes of a record's header */
-#define EA_FOOTER 4096u    /* bytes of a sealed segment's footer, and kept free at the end of an open one */
+#define EA_FOOTER                                                                                  \
+    4096u /* bytes of a sealed segment's footer, and kept free at the end of an open one */
 #define EA_FORMAT_VERSION 1u
 
-#define EA_SEG_REWRITE 1u /* header flag: repeats unsynced records of an abandoned segment; the higher number wins */
+#define EA_SEG_REWRITE                                                                             \
+    1u /* header flag: repeats unsynced records of an abandoned segment; the higher number wins */
 
 struct ea_seg_header {
     uint8_t uuid[16];
@@ -37,7 +40,8 @@ struct ea_rec_header {
 uint32_t ea_rec_seed(const uint8_t uuid[16], uint64_t epoch, uint64_t first_seq);
 void ea_rec_header_put(uint8_t out[EA_REC_HEADER], uint32_t seed, const struct ea_rec_header *h);
 /* 0 or -EBADMSG. */
-EA_MUST_CHECK int ea_rec_header_get(const uint8_t in[EA_REC_HEADER], uint32_t seed, struct ea_rec_header *ret);
+EA_MUST_CHECK int ea_rec_header_get(const uint8_t in[EA_REC_HEADER], uint32_t seed,
+                                    struct ea_rec_header *ret);
 /* Binds a record that is whole to another segment; returns its payload's length. */
 uint32_t ea_rec_header_rebind(uint8_t h[EA_REC_HEADER], uint32_t seed);
 /* Bytes of header, payload and pad. */
@@ -101,7 +105,8 @@ struct ea_scan_item {
     uint64_t lost;          /* seqs missing: DAMAGED 1, GAP any number */
     bool dirty_pad;         /* RECORD with something but zeros in its pad */
 };
-void ea_scan_init(struct ea_scan *s, const uint8_t *p, uint64_t limit, const struct ea_seg_header *h);
+void ea_scan_init(struct ea_scan *s, const uint8_t *p, uint64_t limit,
+                  const struct ea_seg_header *h);
 /* Always advances; linear in the segment's size over a whole walk. */
 enum ea_scan_what ea_scan_next(struct ea_scan *s, struct ea_scan_item *ret);
 /* Index of the first byte that is not zero, or n. */

@@ -1,4 +1,5 @@
-/* evidence/log.c - opening, appending, closing. Where a record goes: render, hash, one pwrite, advance. */
+/* evidence/log.c - opening, appending, closing. Where a record goes: render, hash, one pwrite,
+ * advance. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@
 
 int ea_elog_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, ea_mono_us until)
 {
-    struct timespec ts = {.tv_sec = (time_t)(until / 1000000), .tv_nsec = (long)(until % 1000000) * 1000};
+    struct timespec ts = {.tv_sec = (time_t)(until / 1000000),
+                          .tv_nsec = (long)(until % 1000000) * 1000};
 
     if (until == 0)
         return -pthread_cond_wait(c, m);
@@ -28,7 +30,8 @@ int ea_elog_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, ea_mono_us until)
 
 int ea_elog_lock(struct ea_elog *l, ea_mono_us deadline)
 {
-    struct timespec ts = {.tv_sec = (time_t)(deadline / 1000000), .tv_nsec = (long)(deadline % 1000000) * 1000};
+    struct timespec ts = {.tv_sec = (time_t)(deadline / 1000000),
+                          .tv_nsec = (long)(deadline % 1000000) * 1000};
 
     if (deadline == 0 || pthread_mutex_trylock(&l->m) == 0)
         return deadline == 0 ? -pthread_mutex_lock(&l->m) : 0;
@@ -55,33 +58,24 @@ void ea_batch_done(struct ea_batch *b)
     *b = (struct ea_batch){0};
 }
 
-static int batch_room(struct ea_batch *b, size_t more)
+/* Grows to at most EA_MAX_UNSYNCED and a record, and stays; nothing is allocated per record. */
+static void batch_room(struct ea_batch *b, size_t more)
 {
     if (b->cap - b->n < more) {
-        size_t cap = EA_MAX(b->n + more, EA_MAX(2 * b->cap, (size_t)65536));
-        char *p = realloc(b->p, cap);
-
-        if (!p)
-            return -ENOMEM;
-        b->p = p;
-        b->cap = cap;
+        b->cap = EA_MAX(b->n + more, EA_MAX(2 * b->cap, (size_t)65536));
+        b->p = ea_xrealloc(b->p, b->cap);
     }
     if (b->count == b->leaves_cap) {
-        size_t cap = EA_MAX(2 * b->leaves_cap, (size_t)256);
-        void *p = realloc(b->leaves, cap * EA_SHA256_LEN);
-
-        if (!p)
-            return -ENOMEM;
-        b->leaves = p;
-        b->leaves_cap = cap;
+        b->leaves_cap = EA_MAX(2 * b->leaves_cap, (size_t)256);
+        b->leaves = ea_xrealloc(b->leaves, b->leaves_cap * EA_SHA256_LEN);
     }
-    return 0;
 }
 
 /* The prepared file becomes the current segment: a header and a rename, no sync. */
 static int rotate(struct ea_elog *l)
 {
-    struct ea_seg_header h = {.epoch = l->epoch, .first_seq = l->next_seq, .created_ms = (uint64_t)ea_wall_now() / 1000};
+    struct ea_seg_header h = {
+        .epoch = l->epoch, .first_seq = l->next_seq, .created_ms = (uint64_t)ea_wall_now() / 1000};
     char from[EA_PATH], to[EA_PATH];
     uint8_t raw[EA_SEG_HEADER];
     int r;
@@ -89,7 +83,8 @@ static int rotate(struct ea_elog *l)
     memcpy(h.uuid, l->state.uuid, 16);
     memcpy(h.prev_leaf, l->prev, EA_SHA256_LEN);
     ea_seg_header_put(raw, &h);
-    if ((r = ea_path(from, l->dir, "next.tmp")) < 0 || (r = ea_seg_path(to, l->dir, l->next_number)) < 0 ||
+    if ((r = ea_path(from, l->dir, "next.tmp")) < 0 ||
+        (r = ea_seg_path(to, l->dir, l->next_number)) < 0 ||
         (r = ea_evidence_io.pwrite_all(l->next_fd, raw, sizeof(raw), 0)) < 0)
         return r;
     if (rename(from, to) < 0)
@@ -97,8 +92,9 @@ static int rotate(struct ea_elog *l)
     l->folder_dirty = true;
     if (l->cur.fd >= 0)
         l->full[l->n_full++] = (struct ea_full_seg){l->cur, l->next_seq - 1};
-    l->cur = (struct ea_open_seg){l->next_number++, l->next_seq, l->next_size, EA_SEG_HEADER, l->next_fd,
-                                  ea_rec_seed(h.uuid, h.epoch, h.first_seq)};
+    l->cur = (struct ea_open_seg){l->next_number++, l->next_seq,
+                                  l->next_size,     EA_SEG_HEADER,
+                                  l->next_fd,       ea_rec_seed(h.uuid, h.epoch, h.first_seq)};
     l->next_fd = -1;
     l->next_size = 0;
     l->want_size = 0;
@@ -110,7 +106,8 @@ static int segment_room(struct ea_elog *l, uint64_t need)
 {
     if (l->cur.fd >= 0 && l->cur.end + need + EA_FOOTER <= l->cur.size)
         return 0;
-    if (l->next_fd >= 0 && EA_SEG_HEADER + need + EA_FOOTER <= l->next_size && l->n_full < EA_PENDING_SEGMENTS)
+    if (l->next_fd >= 0 && EA_SEG_HEADER + need + EA_FOOTER <= l->next_size &&
+        l->n_full < EA_PENDING_SEGMENTS)
         return rotate(l);
     if (l->next_err && l->next_fd < 0)
         return l->next_err;
@@ -144,17 +141,17 @@ static int room(struct ea_elog *l, uint64_t need, bool wait, ea_mono_us deadline
     }
 }
 
-/* A write that failed half-way leaves bytes behind the end: take them away, or leave the segment. */
+/* A write that failed half-way leaves bytes behind the end: take them away, or leave the segment.
+ */
 static int write_failed(struct ea_elog *l, size_t n, int code)
 {
-    EA_AUTO_FREE char *zeros = calloc(1, n);
-
     l->write_failed = true;
     l->lost++;
-    if (!zeros || ea_pwrite_all(l->cur.fd, zeros, n, l->cur.end) < 0) {
+    if (ea_zero_range(l->cur.fd, l->cur.end, n) < 0) {
         struct stat st;
 
-        /* Nothing beyond the file's end can have been written when the write failed for lack of size. */
+        /* Nothing beyond the file's end can have been written when the write failed for lack of
+         * size. */
         if (fstat(l->cur.fd, &st) == 0 && (uint64_t)st.st_size <= l->cur.end)
             return code;
         l->cur.size = 0; /* no room: the next append rotates */
@@ -180,8 +177,8 @@ static void wake_after_append(struct ea_elog *l, bool urgent, size_t size)
 }
 
 /* m is held. */
-static int append_held(struct ea_elog *l, enum ea_record_type type, struct ea_str body, bool urgent, bool wait, ea_mono_us deadline,
-                       struct ea_position *ret)
+static int append_held(struct ea_elog *l, enum ea_record_type type, struct ea_str body, bool urgent,
+                       bool wait, ea_mono_us deadline, struct ea_position *ret)
 {
     struct ea_str name = ea_str(ea_record_type_name(type)), origin = {l->origin, l->origin_n};
     size_t bound = ea_record_bound(name, origin, body), size;
@@ -190,12 +187,14 @@ static int append_held(struct ea_elog *l, enum ea_record_type type, struct ea_st
     char *at;
     int r = room(l, ea_rec_size(bound), wait, deadline);
 
-    if (r < 0 || (r = batch_room(&l->fill, ea_rec_size(bound))) < 0)
+    if (r < 0)
         return r;
+    batch_room(&l->fill, ea_rec_size(bound));
     at = l->fill.p + l->fill.n;
     h.seq = l->next_seq;
     h.time_ms = (uint64_t)(ea_wall_now() / 1000);
-    h.len = (uint32_t)ea_record_put(at + EA_REC_HEADER, name, origin, h.seq, h.time_ms, l->prev, body);
+    h.len =
+        (uint32_t)ea_record_put(at + EA_REC_HEADER, name, origin, h.seq, h.time_ms, l->prev, body);
     size = ea_rec_size(h.len);
     memset(at + EA_REC_HEADER + h.len, 0, size - EA_REC_HEADER - h.len);
     h.payload_crc = ea_crc32c(0, at + EA_REC_HEADER, h.len);
@@ -221,8 +220,8 @@ static int append_held(struct ea_elog *l, enum ea_record_type type, struct ea_st
     return 0;
 }
 
-int ea_elog_append(struct ea_elog *l, enum ea_record_type type, struct ea_str body, bool urgent, ea_mono_us deadline,
-                   struct ea_position *ret, struct ea_err *err)
+int ea_elog_append(struct ea_elog *l, enum ea_record_type type, struct ea_str body, bool urgent,
+                   ea_mono_us deadline, struct ea_position *ret, struct ea_err *err)
 {
     const char *name = ea_record_type_name(type);
     int r;
@@ -230,7 +229,8 @@ int ea_elog_append(struct ea_elog *l, enum ea_record_type type, struct ea_str bo
     if (!name || body.n < 2 || body.p[0] != '{' || body.p[body.n - 1] != '}')
         return ea_fail(err, -EINVAL, "a record needs a known type and an object as its body");
     if (ea_record_bound(ea_str(name), ea_strn(l->origin, l->origin_n), body) > EA_MAX_RECORD)
-        return ea_fail(err, -E2BIG, "a record of %zu bytes is larger than %u", body.n, EA_MAX_RECORD);
+        return ea_fail(err, -E2BIG, "a record of %zu bytes is larger than %u", body.n,
+                       EA_MAX_RECORD);
     if (ea_elog_lock(l, deadline) < 0)
         return ea_fail(err, -ETIME, "the log was busy until the deadline");
     r = append_held(l, type, body, urgent, true, deadline, ret);
@@ -263,7 +263,8 @@ int ea_elog_wait_synced(struct ea_elog *l, const struct ea_position *pos, ea_mon
         } else {
             l->urgent = true;
             pthread_cond_signal(&l->wake);
-            if (ea_elog_cond_wait(&l->moved, &l->m, deadline) == -ETIMEDOUT && l->synced_seq < pos->end)
+            if (ea_elog_cond_wait(&l->moved, &l->m, deadline) == -ETIMEDOUT &&
+                l->synced_seq < pos->end)
                 r = -ETIME;
         }
     }
@@ -319,39 +320,57 @@ void ea_elog_stat(struct ea_elog *l, struct ea_elog_stat *ret)
 
 /* ---- segments made in place ---- */
 
-int ea_elog_segment_new(struct ea_elog *l, uint64_t number, uint64_t size, uint64_t first_seq, const uint8_t prev[EA_SHA256_LEN],
-                        uint32_t flags, struct ea_open_seg *ret, struct ea_err *err)
+int ea_elog_segment_make(struct ea_elog *l, uint64_t number, uint64_t size, uint64_t first_seq,
+                         const uint8_t prev[EA_SHA256_LEN], uint32_t flags, struct ea_open_seg *ret,
+                         struct ea_err *err)
 {
-    struct ea_seg_header h = {
-        .epoch = l->epoch, .first_seq = first_seq, .created_ms = (uint64_t)ea_wall_now() / 1000, .flags = flags};
-    char tmp[EA_PATH], path[EA_PATH];
+    struct ea_seg_header h = {.epoch = l->epoch,
+                              .first_seq = first_seq,
+                              .created_ms = (uint64_t)ea_wall_now() / 1000,
+                              .flags = flags};
+    char tmp[EA_PATH];
     uint8_t raw[EA_SEG_HEADER];
     int fd, r;
 
     memcpy(h.uuid, l->state.uuid, 16);
     memcpy(h.prev_leaf, prev, EA_SHA256_LEN);
     ea_seg_header_put(raw, &h);
-    if (ea_path(tmp, l->dir, "new.tmp") < 0 || ea_seg_path(path, l->dir, number) < 0)
-        return ea_fail(err, -ENAMETOOLONG, "the path of segment %" PRIx64 " is too long", number);
+    if (ea_path(tmp, l->dir, "new.tmp") < 0)
+        return ea_fail(err, -ENAMETOOLONG, "the path %s is too long", l->dir);
     fd = open(tmp, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return ea_fail(err, -errno, "making %s: %s", tmp, strerror(errno));
     r = ea_evidence_io.allocate(fd, size);
     if (r == 0)
         r = ea_evidence_io.pwrite_all(fd, raw, sizeof(raw), 0);
+    if (r < 0) {
+        close(fd);
+        unlink(tmp);
+        return ea_fail(err, r, "making a segment of %" PRIu64 " bytes: %s", size, strerror(-r));
+    }
+    *ret = (struct ea_open_seg){number,        first_seq, size,
+                                EA_SEG_HEADER, fd,        ea_rec_seed(h.uuid, h.epoch, first_seq)};
+    return 0;
+}
+
+int ea_elog_segment_publish(struct ea_elog *l, struct ea_open_seg *seg, struct ea_err *err)
+{
+    char tmp[EA_PATH], path[EA_PATH];
+    int r = ea_path(tmp, l->dir, "new.tmp");
+
     if (r == 0)
-        r = ea_evidence_io.sync(fd);
+        r = ea_seg_path(path, l->dir, seg->number);
+    if (r == 0)
+        r = ea_evidence_io.sync(seg->fd);
     if (r == 0 && rename(tmp, path) < 0)
         r = -errno;
     if (r == 0)
         r = ea_fsync_dir(l->dir);
-    if (r < 0) {
-        close(fd);
-        unlink(tmp);
-        return ea_fail(err, r, "making segment %s of %" PRIu64 " bytes: %s", path, size, strerror(-r));
-    }
-    *ret = (struct ea_open_seg){number, first_seq, size, EA_SEG_HEADER, fd, ea_rec_seed(h.uuid, h.epoch, first_seq)};
-    return 0;
+    if (r == 0)
+        return 0;
+    close(seg->fd);
+    seg->fd = -1;
+    return ea_fail(err, r, "making segment %" PRIx64 ": %s", seg->number, strerror(-r));
 }
 
 /* ---- opening and closing ---- */
@@ -366,8 +385,10 @@ static int take_lock(struct ea_elog *l, struct ea_err *err)
     if (l->lock_fd < 0)
         return ea_fail(err, -errno, "opening %s: %s", path, strerror(errno));
     if (flock(l->lock_fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? ea_fail(err, -EBUSY, "the log in %s belongs to another process that runs", l->dir)
-                                    : ea_fail(err, -errno, "locking %s: %s", path, strerror(errno));
+        return errno == EWOULDBLOCK
+                   ? ea_fail(err, -EBUSY, "the log in %s belongs to another process that runs",
+                             l->dir)
+                   : ea_fail(err, -errno, "locking %s: %s", path, strerror(errno));
     return 0;
 }
 
@@ -375,7 +396,8 @@ static void init_sync(struct ea_elog *l)
 {
     pthread_condattr_t attr;
 
-    EA_ASSERT(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    EA_ASSERT(pthread_condattr_init(&attr) == 0 &&
+              pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
     EA_ASSERT(pthread_mutex_init(&l->m, NULL) == 0 && pthread_mutex_init(&l->sync_m, NULL) == 0);
     EA_ASSERT(pthread_cond_init(&l->wake, &attr) == 0 && pthread_cond_init(&l->moved, &attr) == 0 &&
               pthread_cond_init(&l->appended, &attr) == 0);
@@ -412,7 +434,8 @@ static void set_options(struct ea_elog *l, const struct ea_elog_opts *o)
     l->sync_interval_us = o->sync_interval_us ? o->sync_interval_us : 100000;
     l->heartbeat_us = o->heartbeat_us ? o->heartbeat_us : 60000000;
     l->checkpoint_us = o->checkpoint_us ? o->checkpoint_us : 60000000;
-    l->segment_bytes = EA_MIN(EA_MAX(o->segment_bytes ? o->segment_bytes : 16u << 20, 4 * page), EA_MAX_SEGMENT);
+    l->segment_bytes =
+        EA_MIN(EA_MAX(o->segment_bytes ? o->segment_bytes : 16u << 20, 4 * page), EA_MAX_SEGMENT);
     l->segment_bytes = l->segment_bytes / page * page;
     l->disk_limit = o->disk_limit ? o->disk_limit : 1u << 30;
     l->keep_free_percent = o->keep_free_percent ? o->keep_free_percent : 15;
@@ -420,7 +443,8 @@ static void set_options(struct ea_elog *l, const struct ea_elog_opts *o)
 }
 
 /* log.opened for a new epoch, log.reopened otherwise; body members in JCS order. */
-static int opening_record(struct ea_elog *l, const struct ea_elog_opts *o, const struct ea_recovered *rec, struct ea_err *err)
+static int opening_record(struct ea_elog *l, const struct ea_elog_opts *o,
+                          const struct ea_recovered *rec, struct ea_err *err)
 {
     bool new_epoch = rec->reason != NULL;
     uint8_t hash[EA_SHA256_LEN];
@@ -438,14 +462,16 @@ static int opening_record(struct ea_elog *l, const struct ea_elog_opts *o, const
         ea_hex(hash, sizeof(hash), hex);
         ea_buf_addz(&b, "{\"agent_version\":");
         ea_buf_add_json(&b, ea_str(o->agent_version ? o->agent_version : ""));
-        ea_buf_addf(&b, ",\"clean\":%s,\"cut_bytes\":%" PRIu64, rec->clean || rec->fresh ? "true" : "false", rec->cut_bytes);
+        ea_buf_addf(&b, ",\"clean\":%s,\"cut_bytes\":%" PRIu64,
+                    rec->clean || rec->fresh ? "true" : "false", rec->cut_bytes);
         ea_buf_addf(&b, ",\"key\":{\"sha256\":\"%s\",\"type\":\"%s\"}", hex,
                     ea_key_type(l->key) == EA_KEY_ED25519 ? "ed25519" : "ecdsa-p256");
         ea_buf_addf(&b, ",\"lost\":%" PRIu64, rec->lost);
         if (new_epoch && rec->prev_epoch) {
             ea_hex(rec->prev_root, EA_SHA256_LEN, hex);
-            ea_buf_addf(&b, ",\"previous\":{\"origin\":\"%s\",\"root\":\"%s\",\"size\":%" PRIu64 "}", rec->prev_origin, hex,
-                        rec->prev_size);
+            ea_buf_addf(&b,
+                        ",\"previous\":{\"origin\":\"%s\",\"root\":\"%s\",\"size\":%" PRIu64 "}",
+                        rec->prev_origin, hex, rec->prev_size);
         }
         if (new_epoch)
             ea_buf_addf(&b, ",\"reason\":\"%s\"", rec->reason);
@@ -455,20 +481,23 @@ static int opening_record(struct ea_elog *l, const struct ea_elog_opts *o, const
         }
         ea_buf_addc(&b, '}');
         r = b.failed ? ea_fail(err, b.failed, "the opening record does not fit")
-                     : ea_elog_append(l, new_epoch ? EA_REC_LOG_OPENED : EA_REC_LOG_REOPENED, ea_buf_str(&b), true, 0, NULL, err);
+                     : ea_elog_append(l, new_epoch ? EA_REC_LOG_OPENED : EA_REC_LOG_REOPENED,
+                                      ea_buf_str(&b), true, 0, NULL, err);
     }
     ea_buf_done(&b);
     ea_buf_done(&der);
     return r;
 }
 
-static int after_recovery(struct ea_elog *l, const struct ea_elog_opts *o, const struct ea_recovered *rec, struct ea_err *err)
+static int after_recovery(struct ea_elog *l, const struct ea_elog_opts *o,
+                          const struct ea_recovered *rec, struct ea_err *err)
 {
     struct statfs fs;
     int r;
 
     if (statfs(l->dir, &fs) == 0)
-        l->volatile_fs = fs.f_type == FS_TMPFS || fs.f_type == (__typeof__(fs.f_type))FS_RAMFS || fs.f_type == FS_OVERLAY;
+        l->volatile_fs = fs.f_type == FS_TMPFS || fs.f_type == (__typeof__(fs.f_type))FS_RAMFS ||
+                         fs.f_type == FS_OVERLAY;
     l->others = l->next_seq - EA_MIN(l->next_seq, l->checkpoint_size);
     l->others_synced = l->others;
     if (rec->lost) {
@@ -538,7 +567,8 @@ int ea_elog_open(const struct ea_elog_opts *o, struct ea_elog **ret, struct ea_e
     return 0;
 }
 
-/* log.closed is the last record: what waited goes before it. The thread is gone, so room is made here. sync_m is held. */
+/* log.closed is the last record: what waited goes before it. The thread is gone, so room is made
+ * here. sync_m is held. */
 static int append_closed(struct ea_elog *l, struct ea_str body)
 {
     int r = -EAGAIN;
@@ -549,7 +579,8 @@ static int append_closed(struct ea_elog *l, struct ea_str body)
         r = append_held(l, EA_REC_LOG_CLOSED, body, true, false, 0, NULL);
         l->closed = r != -EAGAIN;
         pthread_mutex_unlock(&l->m);
-        if (r == -EAGAIN && ((r = ea_elog_sync_held(l, NULL)) == 0 || r == -EIO) && (r = ea_elog_prepare_next(l)) == 0)
+        if (r == -EAGAIN && ((r = ea_elog_sync_held(l, NULL)) == 0 || r == -EIO) &&
+            (r = ea_elog_prepare_next(l)) == 0)
             r = -EAGAIN;
     }
     pthread_mutex_lock(&l->m);

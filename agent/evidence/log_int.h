@@ -1,7 +1,9 @@
-/* evidence/log_int.h - the open log, shared by log.c, log_sync.c, log_space.c and log_recover.c alone.
+/* evidence/log_int.h - the open log, shared by log.c, log_sync.c, log_space.c and log_recover.c
+ * alone.
  *
- * Thread:  two locks. `m` guards appending: seq, prev, the current segment, the batch being filled; it is held for memory work and one
- *          pwrite, never for a sync. `sync_m` serialises syncing, signing and freeing; it is taken before `m`, never inside it.
+ * Thread:  two locks. `m` guards appending: seq, prev, the current segment, the batch being filled;
+ * it is held for memory work and one pwrite, never for a sync. `sync_m` serialises syncing, signing
+ * and freeing; it is taken before `m`, never inside it.
  */
 #ifndef EA_EVIDENCE_LOG_INT_H
 #define EA_EVIDENCE_LOG_INT_H
@@ -12,7 +14,9 @@
 #include "evidence/store.h"
 
 #define EA_PENDING_SEGMENTS 16 /* full segments waiting for their sync and footer */
-#define EA_LOSS_QUEUE 64       /* loss records waiting for room; further ones are merged into the last */
+#define EA_LOSS_QUEUE                                                                              \
+    64 /* loss records waiting for room; further ones are merged into the last                     \
+        */
 #define EA_UNCOVERED_MAX 100000u
 #define EA_RESERVE_BYTES (256u << 10)
 
@@ -22,7 +26,8 @@ struct ea_open_seg {
     uint32_t seed;
 };
 
-/* Records that are written and not yet synced: bytes as on disk (header, payload, pad), and their leaves. */
+/* Records that are written and not yet synced: bytes as on disk (header, payload, pad), and their
+ * leaves. */
 struct ea_batch {
     char *p;
     size_t n, cap;
@@ -56,7 +61,8 @@ struct ea_elog {
     uint64_t epoch, opened_epoch, quarantined;
     struct ea_state state; /* sync_m */
     enum ea_sync sync;
-    uint64_t sync_interval_us, heartbeat_us, checkpoint_us, segment_bytes, disk_limit, keep_free_percent;
+    uint64_t sync_interval_us, heartbeat_us, checkpoint_us, segment_bytes, disk_limit,
+        keep_free_percent;
     bool block_when_full, volatile_fs;
     struct ea_key *key;
     uint64_t key_prefix;
@@ -81,15 +87,15 @@ struct ea_elog {
     bool write_failed;
     unsigned appended_waiters;
     uint64_t appended_n, lost, sync_errors, syncs, evicted;
-    uint64_t others;         /* records other than checkpoint.published */
-    uint64_t synced_seq;     /* records below it are synced */
+    uint64_t others;     /* records other than checkpoint.published */
+    uint64_t synced_seq; /* records below it are synced */
     uint64_t checkpoint_size;
     uint64_t others_covered; /* by the last checkpoint */
     uint64_t live_bytes;     /* of segments and leaves, as of the last count */
 
     /* sync_m */
-    struct ea_batch flight;   /* being synced; kept while `broken` */
-    struct ea_tree tree;      /* of the synced records */
+    struct ea_batch flight; /* being synced; kept while `broken` */
+    struct ea_tree tree;    /* of the synced records */
     uint64_t others_synced;
     uint8_t synced_leaf[EA_SHA256_LEN];
     struct ea_open_seg synced_seg; /* number and end of what is synced; fd unused */
@@ -110,25 +116,31 @@ struct ea_elog {
 
 /* ---- log.c ---- */
 int ea_elog_lock(struct ea_elog *l, ea_mono_us deadline);
-/* Appends without waiting for anything: -EAGAIN when there is no room right now. For the log's own records. */
+/* Appends without waiting for anything: -EAGAIN when there is no room right now. For the log's own
+ * records. */
 int ea_elog_append_own(struct ea_elog *l, enum ea_record_type type, struct ea_str body);
-/* Makes a segment file, allocated and synced, with its header; for opening and after a broken sync. */
-int ea_elog_segment_new(struct ea_elog *l, uint64_t number, uint64_t size, uint64_t first_seq, const uint8_t prev[EA_SHA256_LEN],
-                        uint32_t flags, struct ea_open_seg *ret, struct ea_err *err);
+/* A segment is made under another name, with its header, and appears whole and synced when it is
+ * published. On failure the fd is closed. For opening, and after a broken sync. */
+int ea_elog_segment_make(struct ea_elog *l, uint64_t number, uint64_t size, uint64_t first_seq,
+                         const uint8_t prev[EA_SHA256_LEN], uint32_t flags, struct ea_open_seg *ret,
+                         struct ea_err *err);
+int ea_elog_segment_publish(struct ea_elog *l, struct ea_open_seg *seg, struct ea_err *err);
 void ea_batch_done(struct ea_batch *b);
 int ea_elog_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, ea_mono_us until);
 
 /* ---- log_sync.c ---- */
 /* Syncs what is appended; advances the tree; seals full segments. sync_m is held. */
 int ea_elog_sync_held(struct ea_elog *l, struct ea_err *err);
-/* Signs and writes a checkpoint over what is synced. sync_m is held. 1 = written, 0 = nothing new. */
+/* Signs and writes a checkpoint over what is synced. sync_m is held. 1 = written, 0 = nothing new.
+ */
 int ea_elog_checkpoint_held(struct ea_elog *l, struct ea_err *err);
 void *ea_elog_thread(void *arg);
-/* The log's own records that waited for room: log.io_error, evidence.loss, checkpoint.published. sync_m is held. */
+/* The log's own records that waited for room: log.io_error, evidence.loss, checkpoint.published.
+ * sync_m is held. */
 void ea_elog_append_waiting(struct ea_elog *l);
 /* Writes the footer of a segment whose records are all in `tree`, syncs. */
-int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const struct ea_tree *tree, const uint8_t leaf[EA_SHA256_LEN],
-                 bool shrink);
+int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const struct ea_tree *tree,
+                 const uint8_t leaf[EA_SHA256_LEN], bool shrink);
 
 /* ---- log_space.c ---- */
 /* Prepares the next segment, freeing old ones when needed. sync_m is held. */
@@ -140,18 +152,20 @@ void ea_elog_note_loss(struct ea_elog *l, const struct ea_loss *loss);
 
 /* ---- log_recover.c ---- */
 struct ea_recovered {
-    bool fresh;          /* no log was here */
-    bool clean;          /* the last owner closed it */
-    const char *reason;  /* why a new epoch begins, NULL = continue */
-    uint64_t cut_bytes;  /* taken to quarantine */
-    uint64_t lost;       /* seqs missing inside */
+    bool fresh;         /* no log was here */
+    bool clean;         /* the last owner closed it */
+    const char *reason; /* why a new epoch begins, NULL = continue */
+    uint64_t cut_bytes; /* taken to quarantine */
+    uint64_t lost;      /* seqs missing inside */
     uint64_t lost_first, lost_last;
     uint64_t prev_epoch; /* last epoch with records, 0 = none */
     char prev_origin[320];
     uint64_t prev_size;
     uint8_t prev_root[EA_SHA256_LEN];
 };
-/* Finds out what the folder holds, mends its tail, sets epoch, seq, prev, tree and the current segment. */
-int ea_elog_recover(struct ea_elog *l, const struct ea_elog_opts *o, struct ea_recovered *ret, struct ea_err *err);
+/* Finds out what the folder holds, mends its tail, sets epoch, seq, prev, tree and the current
+ * segment. */
+int ea_elog_recover(struct ea_elog *l, const struct ea_elog_opts *o, struct ea_recovered *ret,
+                    struct ea_err *err);
 
 #endif

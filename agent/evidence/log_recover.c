@@ -1,4 +1,5 @@
-/* evidence/log_recover.c - what the folder holds, its tail mended, and the decision: continue the epoch or begin a new one. */
+/* evidence/log_recover.c - what the folder holds, its tail mended, and the decision: continue the
+ * epoch or begin a new one. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,8 +19,8 @@ struct walk {
     uint64_t unknown; /* leaves right before the next record that are not known yet */
     bool gap;         /* the tree stopped */
     uint64_t cut, lost, lost_first, lost_last;
-    bool junk;       /* bytes that are no record were passed over */
-    bool irregular;  /* the last segment is shorter than it was made */
+    bool junk;      /* bytes that are no record were passed over */
+    bool irregular; /* the last segment is shorter than it was made */
     uint64_t end_segment, end_off, end_size;
     bool any, sealed;
 };
@@ -37,7 +38,7 @@ struct recovery {
     uint64_t epoch;           /* the newest that has segments, or the state's */
     uint64_t checkpoint_size; /* of that epoch, local */
     bool checkpoint_bad;
-    bool power_loss;          /* not closed, and another boot */
+    bool power_loss; /* not closed, and another boot */
 };
 
 /* ---- identity ---- */
@@ -49,7 +50,8 @@ static bool word_ok(const char *z, size_t max)
     for (size_t i = 0; i < n; i++) {
         char c = z[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '.' || c == '_'))
             return false;
     }
     return n > 0 && n <= max;
@@ -67,12 +69,14 @@ static int own_uids(struct ea_elog *l, char cluster[64], char node[64], struct e
         return ea_fail(err, r, "the path %s is too long", l->dir);
     r = ea_read_file(path, sizeof(text), &p, &n, err);
     if (r == 0) {
-        if (sscanf(p, "cluster %63[^\n]\nnode %63[^\n]\n", cluster, node) == 2 && word_ok(cluster, 63) && word_ok(node, 63)) {
+        if (sscanf(p, "cluster %63[^\n]\nnode %63[^\n]\n", cluster, node) == 2 &&
+            word_ok(cluster, 63) && word_ok(node, 63)) {
             snprintf(again, sizeof(again), "cluster %s\nnode %s\n", cluster, node);
             if (strcmp(again, p) == 0)
                 return 0;
         }
-        return ea_fail(err, -EINVAL, "%s is damaged: wanted two lines, 'cluster UUID' and 'node UUID'", path);
+        return ea_fail(err, -EINVAL,
+                       "%s is damaged: wanted two lines, 'cluster UUID' and 'node UUID'", path);
     }
     if (r != -ENOENT)
         return r;
@@ -85,11 +89,14 @@ static int own_uids(struct ea_elog *l, char cluster[64], char node[64], struct e
 static int set_identity(struct ea_elog *l, const struct ea_elog_opts *o, struct ea_err *err)
 {
     char cluster[64] = "", node[64] = "";
-    bool own_cluster = !o->cluster_uid || !*o->cluster_uid, own_node = !o->node_uid || !*o->node_uid;
+    bool own_cluster = !o->cluster_uid || !*o->cluster_uid,
+         own_node = !o->node_uid || !*o->node_uid;
     int r;
 
     if (!o->domain || !word_ok(o->domain, 160))
-        return ea_fail(err, -EINVAL, "the evidence domain '%s' is not 1 to 160 letters, digits, '.', '-' or '_'", o->domain ? o->domain : "");
+        return ea_fail(err, -EINVAL,
+                       "the evidence domain '%s' is not 1 to 160 letters, digits, '.', '-' or '_'",
+                       o->domain ? o->domain : "");
     if ((own_cluster || own_node) && (r = own_uids(l, cluster, node, err)) < 0)
         return r;
     if (!own_cluster)
@@ -97,7 +104,8 @@ static int set_identity(struct ea_elog *l, const struct ea_elog_opts *o, struct 
     if (!own_node)
         snprintf(node, sizeof(node), "%s", o->node_uid);
     if (!word_ok(cluster, 62) || !word_ok(node, 62))
-        return ea_fail(err, -EINVAL, "the uids of cluster and node are 1 to 62 letters, digits, '.', '-' or '_'");
+        return ea_fail(err, -EINVAL,
+                       "the uids of cluster and node are 1 to 62 letters, digits, '.', '-' or '_'");
     memcpy(l->cluster_uid, cluster, sizeof(cluster));
     memcpy(l->node_uid, node, sizeof(node));
     return 0;
@@ -105,7 +113,8 @@ static int set_identity(struct ea_elog *l, const struct ea_elog_opts *o, struct 
 
 static void set_origin(struct ea_elog *l, const char *domain, uint64_t epoch)
 {
-    int n = snprintf(l->origin, sizeof(l->origin), "%s/c/%s/n/%s/e/%" PRIu64, domain, l->cluster_uid, l->node_uid, epoch);
+    int n = snprintf(l->origin, sizeof(l->origin), "%s/c/%s/n/%s/e/%" PRIu64, domain,
+                     l->cluster_uid, l->node_uid, epoch);
 
     EA_ASSERT(n > 0 && n < (int)sizeof(l->origin));
     l->origin_n = (size_t)n;
@@ -184,23 +193,9 @@ static void walk_record(struct walk *w, struct ea_str record)
     w->next_seq++;
 }
 
-static int zero_range(int fd, uint64_t off, uint64_t n)
-{
-    static const char zeros[65536];
-    int r = 0;
-
-    while (n > 0 && r == 0) {
-        size_t part = EA_MIN(n, sizeof(zeros));
-
-        r = ea_evidence_io.pwrite_all(fd, zeros, part, off);
-        off += part;
-        n -= part;
-    }
-    return r;
-}
-
 /* Takes bytes out of a segment's tail; they are kept in quarantine/. */
-static int cut_tail(struct recovery *c, struct walk *w, uint64_t number, const struct ea_seg_image *img, uint64_t off, struct ea_err *err)
+static int cut_tail(struct recovery *c, struct walk *w, uint64_t number,
+                    const struct ea_seg_image *img, uint64_t off, struct ea_err *err)
 {
     uint64_t n = ea_last_nonzero(img->p + off, img->limit - off);
     char path[EA_PATH];
@@ -211,18 +206,37 @@ static int cut_tail(struct recovery *c, struct walk *w, uint64_t number, const s
         return 0;
     if ((r = ea_quarantine(c->l->dir, number, off, img->p + off, n, err)) < 0)
         return r;
-    if (ea_seg_path(path, c->l->dir, number) < 0 || (fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) < 0)
+    if (ea_seg_path(path, c->l->dir, number) < 0 ||
+        (fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) < 0)
         return ea_fail(err, -errno, "opening segment %" PRIx64 ": %s", number, strerror(errno));
-    r = zero_range(fd, off, n);
+    r = ea_zero_range(fd, off, n);
     if (r == 0)
         r = ea_evidence_io.sync(fd);
     w->cut += n;
     return r < 0 ? ea_fail(err, r, "cutting the tail of %s: %s", path, strerror(-r)) : 0;
 }
 
-/* One segment. 1 = the walk ends here (power loss: what lies behind was never synced), 0, -errno. */
-static int walk_items(struct recovery *c, struct walk *w, const struct ea_seg_entry *e, const struct ea_seg_image *img, uint64_t end_seq,
-                      bool last, struct ea_err *err)
+static void walk_item(struct walk *w, enum ea_scan_what what, const struct ea_scan_item *it)
+{
+    if (it->lost)
+        walk_missing(w, it->lost);
+    if (what == EA_SCAN_RECORD)
+        walk_record(w, it->payload);
+    w->end_off = it->off + it->size;
+}
+
+/* After a power loss the first hole behind the checkpoint ends the log: what lies behind it was
+ * never synced, or cannot be told from what was not. It goes to quarantine. */
+static bool ends_at_hole(const struct recovery *c, const struct walk *w, bool mend)
+{
+    return mend && c->power_loss && w->next_seq >= c->checkpoint_size;
+}
+
+/* One segment. 1 = the walk ends here (power loss: what lies behind was never synced), 0, -errno.
+ */
+static int walk_items(struct recovery *c, struct walk *w, const struct ea_seg_entry *e,
+                      const struct ea_seg_image *img, uint64_t end_seq, bool last, bool mend,
+                      struct ea_err *err)
 {
     struct ea_scan scan;
     struct ea_scan_item it;
@@ -231,39 +245,38 @@ static int walk_items(struct recovery *c, struct walk *w, const struct ea_seg_en
     w->end_off = scan.off;
     for (;;) {
         enum ea_scan_what what = ea_scan_next(&scan, &it);
-        bool hole = what == EA_SCAN_DAMAGED || what == EA_SCAN_GAP;
+        bool hole = what == EA_SCAN_DAMAGED || what == EA_SCAN_GAP, torn = what == EA_SCAN_TORN;
         int r;
 
         if (what == EA_SCAN_END)
             return 0;
-        if (what == EA_SCAN_RECORD && it.h.seq >= end_seq) /* repeated in the next segment, which counts */
+        if (what == EA_SCAN_RECORD &&
+            it.h.seq >= end_seq) /* repeated in the next segment, which counts */
             return 0;
-        if ((what == EA_SCAN_TORN && last) || (hole && c->power_loss && w->next_seq >= c->checkpoint_size)) {
+        if ((torn && last && mend) || (hole && ends_at_hole(c, w, mend))) {
             r = cut_tail(c, w, e->number, img, it.off, err);
             return r < 0 ? r : hole;
         }
-        if (what == EA_SCAN_TORN) {
-            w->junk = true;
+        w->junk = w->junk || what == EA_SCAN_GAP || torn;
+        if (torn)
             return 0;
-        }
-        w->junk = w->junk || what == EA_SCAN_GAP;
-        if (it.lost)
-            walk_missing(w, it.lost);
-        if (what == EA_SCAN_RECORD)
-            walk_record(w, it.payload);
-        w->end_off = it.off + it.size;
+        walk_item(w, what, &it);
     }
 }
 
-/* A segment that is followed by another one and has no footer: the process died between filling and sealing it, or its sync failed. */
-static void seal_finished(struct recovery *c, const struct walk *w, const struct ea_seg_entry *e, const struct ea_seg_entry *next)
+/* A segment that is followed by another one and has no footer: the process died between filling and
+ * sealing it, or its sync failed. */
+static void seal_finished(struct recovery *c, const struct walk *w, const struct ea_seg_entry *e,
+                          const struct ea_seg_entry *next)
 {
-    struct ea_open_seg s = {.number = e->number, .first_seq = e->h.first_seq, .size = e->size, .end = w->end_off};
+    struct ea_open_seg s = {
+        .number = e->number, .first_seq = e->h.first_seq, .size = e->size, .end = w->end_off};
     bool rewrite = next->h.flags & EA_SEG_REWRITE;
     char path[EA_PATH];
     EA_AUTO_FD int fd = -1;
 
-    if (w->gap || w->unknown || w->tree.size != next->h.first_seq || w->tree.size <= e->h.first_seq || ea_seg_path(path, c->l->dir, e->number) < 0)
+    if (w->gap || w->unknown || w->tree.size != next->h.first_seq ||
+        w->tree.size <= e->h.first_seq || ea_seg_path(path, c->l->dir, e->number) < 0)
         return;
     fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0 || (rewrite && ftruncate(fd, (off_t)w->end_off) < 0))
@@ -283,7 +296,8 @@ static int quarantine_segments(struct recovery *c, struct walk *w, size_t from, 
         if (ea_path(to, c->l->dir, "quarantine") < 0 || (r = ea_mkdirs(to, 0700, err)) < 0)
             return -ENAMETOOLONG;
         if (ea_seg_path(path, c->l->dir, e->number) < 0 ||
-            ea_path(to, c->l->dir, "quarantine/seg-%016" PRIx64 "-whole-%" PRId64 ".ev", e->number, ea_wall_now() / 1000) < 0)
+            ea_path(to, c->l->dir, "quarantine/seg-%016" PRIx64 "-whole-%" PRId64 ".ev", e->number,
+                    ea_wall_now() / 1000) < 0)
             return -ENAMETOOLONG;
         if (rename(path, to) < 0)
             return ea_fail(err, -errno, "moving %s to quarantine: %s", path, strerror(errno));
@@ -292,40 +306,51 @@ static int quarantine_segments(struct recovery *c, struct walk *w, size_t from, 
     return ea_fsync_dir(c->l->dir);
 }
 
+static int walk_image(struct recovery *c, struct walk *w, size_t i, const struct ea_seg_entry *next,
+                      bool mend, struct ea_seg_image *img, struct ea_err *err)
+{
+    const struct ea_seg_entry *e = &c->list.v[i];
+    int r;
+
+    w->any = true;
+    w->end_segment = e->number;
+    w->end_size = img->n;
+    w->sealed = img->footer == 0;
+    w->junk = w->junk || img->footer == -EBADMSG || e->header != 0;
+    r = walk_items(c, w, e, img, next ? next->h.first_seq : UINT64_MAX, !next, mend, err);
+    if (r == 1 && next)
+        return quarantine_segments(c, w, i + 1, err) < 0 ? -EIO : 1;
+    if (r != 0)
+        return r;
+    if (!next && !w->sealed)
+        w->irregular = img->n % EA_FOOTER != 0 || w->end_off + EA_FOOTER > img->n;
+    if (next && mend && img->footer == -ENODATA)
+        seal_finished(c, w, e, next);
+    return 0;
+}
+
 static int walk_segment(struct recovery *c, struct walk *w, size_t i, bool mend, struct ea_err *err)
 {
     const struct ea_seg_entry *e = &c->list.v[i], *next = next_of(c, i);
-    uint64_t end_seq = next ? next->h.first_seq : UINT64_MAX;
     struct ea_seg_image img;
     int r;
 
-    if (end_seq <= e->h.first_seq) /* wholly repeated in the next one, or empty */
+    if (next && next->h.first_seq <= e->h.first_seq) /* wholly repeated in the next one, or empty */
         return 0;
     if (e->h.first_seq > w->next_seq) {
-        if (c->power_loss && w->next_seq >= c->checkpoint_size && mend && w->any)
+        if (w->any && ends_at_hole(c, w, mend))
             return (r = quarantine_segments(c, w, i, err)) < 0 ? r : 1;
         walk_missing(w, e->h.first_seq - w->next_seq);
     }
     if ((r = ea_seg_image_load(c->l->dir, e->number, &img, err)) < 0)
         return r;
-    w->any = true;
-    w->end_segment = e->number;
-    w->end_size = img.n;
-    w->sealed = img.footer == 0;
-    w->junk = w->junk || img.footer == -EBADMSG || e->header != 0;
-    r = walk_items(c, w, e, &img, end_seq, !next && mend, err);
-    if (r == 1 && next)
-        r = quarantine_segments(c, w, i + 1, err) < 0 ? -EIO : 1;
-    if (r == 0 && !next && !w->sealed)
-        w->irregular = img.n % EA_FOOTER != 0 || w->end_off + EA_FOOTER > img.n;
-    if (r == 0 && next && mend && img.footer == -ENODATA)
-        seal_finished(c, w, e, next);
+    r = walk_image(c, w, i, next, mend, &img, err);
     ea_seg_image_done(&img);
     return r;
 }
 
-/* Where the walk can start: behind the last footer that its successor agrees with, else at the first segment with the leaves of what
- * was freed. Index of the first segment to walk. */
+/* Where the walk can start: behind the last footer that its successor agrees with, else at the
+ * first segment with the leaves of what was freed. Index of the first segment to walk. */
 static size_t walk_start(struct recovery *c, struct walk *w)
 {
     size_t first = c->list.n;
@@ -339,7 +364,8 @@ static size_t walk_start(struct recovery *c, struct walk *w)
         first = i;
         next = next_of(c, i);
         /* The newest segment is always walked: its tail decides. */
-        if (next && e->header == 0 && ea_seg_footer_load(c->l->dir, e, &f) == 0 && f.last_seq + 1 == next->h.first_seq) {
+        if (next && e->header == 0 && ea_seg_footer_load(c->l->dir, e, &f) == 0 &&
+            f.last_seq + 1 == next->h.first_seq) {
             ea_tree_copy(&w->tree, &f.tree);
             memcpy(w->leaf, f.last_leaf, EA_SHA256_LEN);
             w->next_seq = f.last_seq + 1;
@@ -363,7 +389,8 @@ static size_t walk_start(struct recovery *c, struct walk *w)
     return first;
 }
 
-static int walk_epoch(struct recovery *c, uint64_t epoch, bool mend, struct walk *w, struct ea_err *err)
+static int walk_epoch(struct recovery *c, uint64_t epoch, bool mend, struct walk *w,
+                      struct ea_err *err)
 {
     char origin[320];
     int r = 0;
@@ -391,7 +418,8 @@ static void read_checkpoint(struct recovery *c)
     if (r == -ENOENT)
         return;
     c->checkpoint_bad = r < 0 || ea_checkpoint_parse(ea_strn(p, n), &cp, NULL) < 0 ||
-                        ea_epoch_key(c->l->dir, c->epoch, false, &k, NULL) < 0 || ea_checkpoint_verify(&cp, k, NULL) < 0;
+                        ea_epoch_key(c->l->dir, c->epoch, false, &k, NULL) < 0 ||
+                        ea_checkpoint_verify(&cp, k, NULL) < 0;
     if (!c->checkpoint_bad)
         c->checkpoint_size = cp.size;
     ea_key_free(k);
@@ -406,7 +434,8 @@ static bool load_key(struct recovery *c)
 
     ea_buf_init(&a, 4096);
     ea_buf_init(&b, 4096);
-    if (ea_epoch_key(c->l->dir, c->epoch, true, &c->l->key, NULL) == 0 && ea_epoch_key(c->l->dir, c->epoch, false, &pub, NULL) == 0)
+    if (ea_epoch_key(c->l->dir, c->epoch, true, &c->l->key, NULL) == 0 &&
+        ea_epoch_key(c->l->dir, c->epoch, false, &pub, NULL) == 0)
         ok = ea_key_public_der(c->l->key, &a, NULL) == 0 && ea_key_public_der(pub, &b, NULL) == 0 &&
              ea_str_eq(ea_buf_str(&a), ea_buf_str(&b));
     ea_key_free(pub);
@@ -415,11 +444,9 @@ static bool load_key(struct recovery *c)
     return ok;
 }
 
-static const char *why_new_epoch(struct recovery *c, const struct walk *w)
+/* What the files say against going on. */
+static const char *why_files(const struct recovery *c, const struct walk *w)
 {
-    char origin[320];
-
-    stored_origin(c->l->dir, c->epoch, origin);
     if (w->lost || w->gap || w->junk)
         return "corruption";
     if (w->cut || w->irregular)
@@ -428,16 +455,24 @@ static const char *why_new_epoch(struct recovery *c, const struct walk *w)
         return "log-lost";
     if (c->state_result < 0)
         return "state-lost";
-    if (c->n_epochs > 0 && c->epochs[c->n_epochs - 1] > c->epoch)
-        return "epoch-interrupted";
-    if (c->state.epoch != c->epoch)
+    if (c->state.epoch != c->epoch || (c->n_epochs > 0 && c->epochs[c->n_epochs - 1] > c->epoch))
         return "epoch-interrupted";
     if (c->power_loss)
         return "boot-changed";
     if (c->checkpoint_bad)
         return "checkpoint-damaged";
-    if (w->next_seq < c->checkpoint_size)
-        return "shorter-than-checkpoint";
+    return w->next_seq < c->checkpoint_size ? "shorter-than-checkpoint" : NULL;
+}
+
+/* NULL = the epoch goes on; its key is loaded then. */
+static const char *why_new_epoch(struct recovery *c, const struct walk *w)
+{
+    const char *why = why_files(c, w);
+    char origin[320];
+
+    if (why)
+        return why;
+    stored_origin(c->l->dir, c->epoch, origin);
     if (c->epoch < c->o->min_epoch || (c->epoch == c->o->min_epoch && w->next_seq < c->o->min_size))
         return "shorter-than-published";
     if (strcmp(origin, c->l->origin) != 0)
@@ -447,33 +482,49 @@ static const char *why_new_epoch(struct recovery *c, const struct walk *w)
     return ea_key_type(c->l->key) != c->o->key_type ? "key-type-changed" : NULL;
 }
 
-/* What can still be signed of the old epoch is signed by its own key, and its last segment sealed. */
-static void finish_old(struct recovery *c, struct walk *w, bool sign)
+static int seal_old(struct recovery *c, const struct walk *w)
 {
     struct ea_open_seg s = {.number = w->end_segment, .end = w->end_off};
+    char path[EA_PATH];
+    EA_AUTO_FD int fd = -1;
+
+    for (size_t i = 0; i < c->list.n; i++)
+        if (c->list.v[i].number == w->end_segment)
+            s.first_seq = c->list.v[i].h.first_seq;
+    if (w->sealed || w->next_seq == s.first_seq)
+        return 0;
+    if (ea_seg_path(path, c->l->dir, w->end_segment) < 0)
+        return -ENAMETOOLONG;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    return fd < 0 ? -errno : ea_elog_seal(c->l, fd, &s, &w->tree, w->leaf, true);
+}
+
+/* What can still be signed of the old epoch is signed by its own key, and its last segment sealed.
+ * Best effort: what fails here stays chained and unsigned, which verify says. */
+static void finish_old(struct recovery *c, const struct walk *w, bool sign)
+{
     struct ea_key *k = NULL;
     uint8_t root[EA_SHA256_LEN];
     char path[EA_PATH], origin[320];
     struct ea_buf b;
-    EA_AUTO_FD int fd = -1;
+    int r;
 
-    if (w->gap || w->unknown || w->tree.size != w->next_seq || w->next_seq == 0 || !w->any)
-        return;
-    for (size_t i = 0; i < c->list.n; i++)
-        if (c->list.v[i].number == w->end_segment)
-            s.first_seq = c->list.v[i].h.first_seq;
-    if (!w->sealed && w->next_seq > s.first_seq && ea_seg_path(path, c->l->dir, w->end_segment) == 0 &&
-        (fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) >= 0 && ea_elog_seal(c->l, fd, &s, &w->tree, w->leaf, true) < 0)
+    if (w->gap || w->unknown || w->tree.size != w->next_seq || w->next_seq == 0 || !w->any ||
+        seal_old(c, w) < 0)
         return;
     if (!sign || w->next_seq <= c->checkpoint_size || c->checkpoint_bad)
         return;
     stored_origin(c->l->dir, w->epoch, origin);
+    if (!origin[0] || ea_epoch_key(c->l->dir, w->epoch, true, &k, NULL) < 0)
+        return;
     ea_buf_init(&b, 4096);
     ea_tree_root(&w->tree, root);
-    if (origin[0] && ea_epoch_key(c->l->dir, w->epoch, true, &k, NULL) == 0 &&
-        ea_checkpoint_sign(&b, k, ea_str(origin), w->tree.size, root, NULL) == 0 &&
-        ea_epoch_path(path, c->l->dir, w->epoch, "checkpoint") == 0 && ea_write_file(path, b.p, b.n, 0644, NULL) < 0)
-        sign = false; /* those records stay chained and unsigned, which verify says */
+    r = ea_checkpoint_sign(&b, k, ea_str(origin), w->tree.size, root, NULL);
+    if (r == 0)
+        r = ea_epoch_path(path, c->l->dir, w->epoch, "checkpoint");
+    if (r == 0)
+        r = ea_write_file(path, b.p, b.n, 0644, NULL);
+    (void)r;
     ea_key_free(k);
     ea_buf_done(&b);
 }
@@ -494,11 +545,14 @@ static int begin_epoch(struct recovery *c, uint64_t epoch, struct ea_err *err)
     memcpy(l->synced_leaf, l->prev, EA_SHA256_LEN);
     l->next_seq = l->synced_seq = 0;
     l->checkpoint_size = 0;
-    /* The state names the epoch before its first segment exists: whatever is found later with a lower one was interrupted. */
+    /* The state names the epoch before its first segment exists: whatever is found later with a
+     * lower one was interrupted. */
     l->state.epoch = epoch;
     l->state.next_segment = l->next_number;
     if ((r = ea_state_store(l->dir, &l->state, err)) < 0 ||
-        (r = ea_elog_segment_new(l, l->next_number, l->segment_bytes, 0, l->prev, 0, &l->cur, err)) < 0)
+        (r = ea_elog_segment_make(l, l->next_number, l->segment_bytes, 0, l->prev, 0, &l->cur,
+                                  err)) < 0 ||
+        (r = ea_elog_segment_publish(l, &l->cur, err)) < 0)
         return r;
     l->next_number++;
     l->synced_seg = l->cur;
@@ -523,9 +577,12 @@ static int continue_epoch(struct recovery *c, const struct walk *w, struct ea_er
     if (!w->sealed && e) {
         if ((r = ea_seg_path(path, l->dir, e->number)) < 0)
             return ea_fail(err, r, "the path %s is too long", l->dir);
-        l->cur = (struct ea_open_seg){e->number,  e->h.first_seq,
-                                      w->end_size, w->end_off,
-                                      open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW), ea_rec_seed(e->h.uuid, e->h.epoch, e->h.first_seq)};
+        l->cur = (struct ea_open_seg){e->number,
+                                      e->h.first_seq,
+                                      w->end_size,
+                                      w->end_off,
+                                      open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW),
+                                      ea_rec_seed(e->h.uuid, e->h.epoch, e->h.first_seq)};
         if (l->cur.fd < 0)
             return ea_fail(err, -errno, "opening %s: %s", path, strerror(errno));
         /* After a kill the records may still be in the page cache alone. */
@@ -585,13 +642,15 @@ static int refuse_foreign(const struct recovery *c, struct ea_err *err)
 
     for (size_t i = 0; i < c->list.n; i++)
         if (c->list.v[i].header == -ENOTSUP)
-            return ea_fail(err, -EINVAL, "%s/seg-%016" PRIx64 ".ev was written by a newer version", dir, c->list.v[i].number);
+            return ea_fail(err, -EINVAL, "%s/seg-%016" PRIx64 ".ev was written by a newer version",
+                           dir, c->list.v[i].number);
     if (c->list.n > 0 && c->list.foreign == c->list.n && c->state_result < 0)
         return ea_fail(err, -EINVAL, "the files seg-*.ev in %s are no evidence log", dir);
     if (c->list.n == 0 && c->state_result == -EBADMSG)
         return ea_fail(err, -EINVAL, "the file %s/state is no state of an evidence log", dir);
     if (c->state_result < 0 && c->state_result != -ENOENT && c->state_result != -EBADMSG)
-        return ea_fail(err, c->state_result, "reading %s/state: %s", dir, strerror(-c->state_result));
+        return ea_fail(err, c->state_result, "reading %s/state: %s", dir,
+                       strerror(-c->state_result));
     return 0;
 }
 
@@ -601,7 +660,8 @@ static int survey(struct recovery *c, struct ea_err *err)
     int r;
 
     c->state_result = ea_state_load(c->l->dir, &c->state, &found);
-    if ((r = ea_seg_list_load(c->l->dir, c->state_result == 0 ? &c->state : NULL, &c->list, err)) < 0)
+    if ((r = ea_seg_list_load(c->l->dir, c->state_result == 0 ? &c->state : NULL, &c->list, err)) <
+        0)
         return r;
     if ((r = refuse_foreign(c, err)) < 0)
         return r;
@@ -614,7 +674,8 @@ static int survey(struct recovery *c, struct ea_err *err)
         c->epoch = c->state.epoch;
     c->out->fresh = c->list.n == 0 && c->state_result < 0 && c->n_epochs == 0;
     c->out->clean = c->state_result == 0 && c->state.clean == 1;
-    c->power_loss = !c->out->clean && c->state_result == 0 && memcmp(c->state.boot_id, c->boot, 16) != 0;
+    c->power_loss =
+        !c->out->clean && c->state_result == 0 && memcmp(c->state.boot_id, c->boot, 16) != 0;
     return 0;
 }
 
@@ -648,7 +709,8 @@ static int decide(struct recovery *c, struct ea_err *err)
     return begin_epoch(c, next_epoch(c), err);
 }
 
-int ea_elog_recover(struct ea_elog *l, const struct ea_elog_opts *o, struct ea_recovered *ret, struct ea_err *err)
+int ea_elog_recover(struct ea_elog *l, const struct ea_elog_opts *o, struct ea_recovered *ret,
+                    struct ea_err *err)
 {
     struct recovery c = {.l = l, .o = o, .out = ret};
     char path[EA_PATH];

@@ -1,4 +1,5 @@
-/* evidence/log_space.c - the next segment, the disk limit, freeing old segments, and saying what was lost by it. */
+/* evidence/log_space.c - the next segment, the disk limit, freeing old segments, and saying what
+ * was lost by it. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -56,8 +57,10 @@ struct content {
     uint8_t (*leaves)[EA_SHA256_LEN];
 };
 
-/* Leaves of all records of a segment. A damaged record's leaf is the `prev` of the one behind it. */
-static int read_content(struct ea_elog *l, const struct ea_seg_entry *e, uint64_t end_seq, struct content *c, struct ea_err *err)
+/* Leaves of all records of a segment. A damaged record's leaf is the `prev` of the one behind it.
+ */
+static int read_content(struct ea_elog *l, const struct ea_seg_entry *e, uint64_t end_seq,
+                        struct content *c, struct ea_err *err)
 {
     struct ea_seg_image img;
     struct ea_scan scan;
@@ -69,7 +72,9 @@ static int read_content(struct ea_elog *l, const struct ea_seg_entry *e, uint64_
     *c = (struct content){.epoch = e->h.epoch, .first_seq = e->h.first_seq, .bytes = e->size};
     if (r < 0)
         return r;
-    c->leaves = calloc(end_seq - e->h.first_seq + 1, EA_SHA256_LEN);
+    c->leaves = ea_try_alloc((end_seq - e->h.first_seq + 1) * EA_SHA256_LEN);
+    if (c->leaves)
+        memset(c->leaves, 0, (end_seq - e->h.first_seq + 1) * EA_SHA256_LEN);
     ea_scan_init(&scan, img.p, img.limit, &e->h);
     while (c->leaves && (what = ea_scan_next(&scan, &it)) != EA_SCAN_END && what != EA_SCAN_TORN) {
         uint64_t i = it.h.seq - e->h.first_seq;
@@ -114,11 +119,14 @@ void ea_elog_append_losses(struct ea_elog *l)
         const struct ea_loss *x = &l->losses[done];
         char body[640];
         int n = snprintf(body, sizeof(body),
-                         "{\"bytes\":%" PRIu64 ",\"count\":%" PRIu64 ",\"epoch\":%" PRIu64 ",\"first_seq\":%" PRIu64
-                         ",\"first_time\":%" PRIu64 ",\"last_seq\":%" PRIu64 ",\"last_time\":%" PRIu64 ",\"reason\":\"%s\"",
-                         x->bytes, x->count, x->epoch, x->first_seq, x->first_time, x->last_seq, x->last_time, x->reason);
+                         "{\"bytes\":%" PRIu64 ",\"count\":%" PRIu64 ",\"epoch\":%" PRIu64
+                         ",\"first_seq\":%" PRIu64 ",\"first_time\":%" PRIu64
+                         ",\"last_seq\":%" PRIu64 ",\"last_time\":%" PRIu64 ",\"reason\":\"%s\"",
+                         x->bytes, x->count, x->epoch, x->first_seq, x->first_time, x->last_seq,
+                         x->last_time, x->reason);
 
-        snprintf(body + n, sizeof(body) - (size_t)n, x->sink[0] ? ",\"sink\":\"%s\"}" : "}", x->sink);
+        snprintf(body + n, sizeof(body) - (size_t)n, x->sink[0] ? ",\"sink\":\"%s\"}" : "}",
+                 x->sink);
         if (ea_elog_append_own(l, EA_REC_EVIDENCE_LOSS, ea_str(body)) < 0)
             break;
     }
@@ -141,12 +149,14 @@ static int each_cursor(void *arg, const char *sink, int result, const struct ea_
     uint64_t from;
 
     x->n++;
-    if (!damaged && (cur->epoch > x->epoch || (cur->epoch == x->epoch && cur->seq_next > x->last_seq)))
+    if (!damaged &&
+        (cur->epoch > x->epoch || (cur->epoch == x->epoch && cur->seq_next > x->last_seq)))
         return 0;
     x->behind++;
     if (!x->c)
         return 0;
-    from = !damaged && cur->epoch == x->epoch ? EA_MAX(cur->seq_next, x->c->first_seq) : x->c->first_seq;
+    from = !damaged && cur->epoch == x->epoch ? EA_MAX(cur->seq_next, x->c->first_seq)
+                                              : x->c->first_seq;
     struct ea_loss loss = {.epoch = x->epoch,
                            .first_seq = from,
                            .last_seq = x->last_seq,
@@ -197,10 +207,12 @@ static uint64_t end_of(struct ea_elog *l, const struct ea_seg_list *list, size_t
             return EA_MAX(list->v[k].h.first_seq, e->h.first_seq);
     if (ea_seg_footer_load(l->dir, e, &f) == 0)
         return f.last_seq + 1;
-    return ea_seg_scan_end(l->dir, e); /* the last segment of an epoch that was not sealed because it is damaged */
+    return ea_seg_scan_end(
+        l->dir, e); /* the last segment of an epoch that was not sealed because it is damaged */
 }
 
-static int covered_by_checkpoint(struct ea_elog *l, uint64_t epoch, uint64_t end_seq, struct ea_err *err)
+static int covered_by_checkpoint(struct ea_elog *l, uint64_t epoch, uint64_t end_seq,
+                                 struct ea_err *err)
 {
     int r = 0;
 
@@ -227,13 +239,49 @@ static int unlink_segment(struct ea_elog *l, uint64_t number, struct ea_err *err
     return r == 0 ? ea_fsync_dir(l->dir) : r;
 }
 
+/* What must be kept of a segment's records before they go: a checkpoint over them, and their
+ * hashes. */
+static int keep_hashes(struct ea_elog *l, const struct ea_seg_entry *e, uint64_t end,
+                       struct content *c, struct ea_err *err)
+{
+    int r = covered_by_checkpoint(l, e->h.epoch, end, err);
+
+    if (r == 0)
+        r = read_content(l, e, end, c, err);
+    if (r == 0)
+        r = ea_leaves_store(l->dir, c->epoch, c->first_seq,
+                            (const uint8_t(*)[EA_SHA256_LEN])c->leaves, end - c->first_seq, err);
+    return r;
+}
+
+static int free_segment(struct ea_elog *l, const struct ea_seg_entry *e, uint64_t end,
+                        struct ea_err *err)
+{
+    struct cursors x = {.l = l, .epoch = e->h.epoch, .last_seq = end - 1};
+    struct content c = {0};
+    bool lossy;
+    int r = 0;
+
+    if (end == e->h.first_seq)
+        return unlink_segment(l, e->number, err);
+    ea_cursor_each(l->dir, each_cursor, &x);
+    lossy = x.n == 0 || x.behind > 0;
+    if (lossy && l->block_when_full)
+        return -ENODATA;
+    r = keep_hashes(l, e, end, &c, err);
+    if (r == 0)
+        r = unlink_segment(l, e->number, err);
+    if (r == 0 && c.count > 0 && lossy)
+        note_losses(l, &c);
+    free(c.leaves);
+    return r;
+}
+
 /* Frees the oldest segment. 0, -ENODATA (none may go), -errno. */
 static int free_oldest(struct ea_elog *l, struct ea_err *err)
 {
-    struct cursors x = {.l = l};
     struct ea_seg_list list;
-    struct content c = {0};
-    uint64_t keep, end;
+    uint64_t keep;
     int r;
 
     pthread_mutex_lock(&l->m);
@@ -241,29 +289,10 @@ static int free_oldest(struct ea_elog *l, struct ea_err *err)
     pthread_mutex_unlock(&l->m);
     if ((r = ea_seg_list_load(l->dir, &l->state, &list, err)) < 0)
         return r;
-    if (list.n == 0 || list.v[0].number >= keep || !list.v[0].usable) {
-        ea_seg_list_done(&list);
-        return -ENODATA;
-    }
-    end = end_of(l, &list, 0);
-    x.epoch = list.v[0].h.epoch;
-    x.last_seq = end - 1;
-    if (end > list.v[0].h.first_seq) {
-        (void)ea_cursor_each(l->dir, each_cursor, &x);
-        if (l->block_when_full && (x.n == 0 || x.behind > 0))
-            r = -ENODATA;
-        if (r == 0)
-            r = covered_by_checkpoint(l, list.v[0].h.epoch, end, err);
-        if (r == 0)
-            r = read_content(l, &list.v[0], end, &c, err);
-        if (r == 0)
-            r = ea_leaves_store(l->dir, c.epoch, c.first_seq, (const uint8_t(*)[EA_SHA256_LEN])c.leaves, end - c.first_seq, err);
-    }
-    if (r == 0)
-        r = unlink_segment(l, list.v[0].number, err);
-    if (r == 0 && c.count > 0 && (x.n == 0 || x.behind > 0))
-        note_losses(l, &c);
-    free(c.leaves);
+    if (list.n == 0 || list.v[0].number >= keep || !list.v[0].usable)
+        r = -ENODATA;
+    else
+        r = free_segment(l, &list.v[0], end_of(l, &list, 0), err);
     ea_seg_list_done(&list);
     return r;
 }
@@ -282,7 +311,8 @@ static void keep_reserve(struct ea_elog *l)
         unlink(path);
 }
 
-/* Gives the last bytes back, so that leaves, state and the loss record can be written on a full disk. */
+/* Gives the last bytes back, so that leaves, state and the loss record can be written on a full
+ * disk. */
 static void use_reserve(struct ea_elog *l)
 {
     char path[EA_PATH];
@@ -307,23 +337,14 @@ static int make_room(struct ea_elog *l, uint64_t size, struct ea_err *err)
         if (!over_limit(l, live, size))
             return 0;
         r = free_oldest(l, err);
-        if (r == -ENODATA) /* a log of two segments is the least there is, unless the rule is to block */
-            return l->block_when_full || n > 1 ? ea_fail(err, -ENOSPC, "the log reached its disk limit") : 0;
+        if (r ==
+            -ENODATA) /* a log of two segments is the least there is, unless the rule is to block */
+            return l->block_when_full || n > 1
+                       ? ea_fail(err, -ENOSPC, "the log reached its disk limit")
+                       : 0;
         if (r < 0)
             return r;
     }
-}
-
-/* Written once with zeros, the segment's blocks are no longer marked unwritten: a later fdatasync writes data and no file system journal,
- * and an append finds its page in the cache. It happens here, in the log's thread, ahead of need. */
-static int fill_with_zeros(int fd, uint64_t size)
-{
-    static const char zeros[256u << 10];
-    int r = 0;
-
-    for (uint64_t off = 0; off < size && r == 0; off += sizeof(zeros))
-        r = ea_pwrite_all(fd, zeros, (size_t)EA_MIN(size - off, (uint64_t)sizeof(zeros)), off);
-    return r;
 }
 
 static int make_file(struct ea_elog *l, uint64_t size, struct ea_err *err)
@@ -341,8 +362,10 @@ static int make_file(struct ea_elog *l, uint64_t size, struct ea_err *err)
         if (free_oldest(l, err) < 0)
             break;
     }
+    /* Written once with zeros, its blocks are no longer marked unwritten: a later fdatasync writes
+     * data and no journal, and an append finds its page in the cache. Done here, ahead of need. */
     if (r == 0)
-        r = fill_with_zeros(fd, size);
+        r = ea_zero_range(fd, 0, size);
     if (r == 0)
         r = ea_evidence_io.sync(fd);
     if (r < 0) {

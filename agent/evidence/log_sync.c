@@ -1,4 +1,5 @@
-/* evidence/log_sync.c - the log's thread: syncing, sealing, checkpoints, heartbeats, and what happens when a sync fails. */
+/* evidence/log_sync.c - the log's thread: syncing, sealing, checkpoints, heartbeats, and what
+ * happens when a sync fails. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,10 +27,11 @@ static void swap_batches(struct ea_elog *l)
 }
 
 /* Data first, then the footer: a footer on disk says that its records are. */
-int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const struct ea_tree *tree, const uint8_t leaf[EA_SHA256_LEN],
-                 bool shrink)
+int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const struct ea_tree *tree,
+                 const uint8_t leaf[EA_SHA256_LEN], bool shrink)
 {
-    struct ea_footer f = {.count = tree->size - s->first_seq, .last_seq = tree->size - 1, .end = s->end};
+    struct ea_footer f = {
+        .count = tree->size - s->first_seq, .last_seq = tree->size - 1, .end = s->end};
     uint8_t raw[EA_FOOTER];
     struct stat st;
     uint64_t size;
@@ -43,8 +45,10 @@ int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const s
     if (shrink) {
         uint64_t end = (s->end + EA_FOOTER - 1) / EA_FOOTER * EA_FOOTER;
 
-        /* Only zeros go. First shorter, then longer again by zeros: no moment shows half a footer in front of other bytes. */
-        if (end + EA_FOOTER < size && (ftruncate(fd, (off_t)end) < 0 || ftruncate(fd, (off_t)(end + EA_FOOTER)) < 0))
+        /* Only zeros go. First shorter, then longer again by zeros: no moment shows half a footer
+         * in front of other bytes. */
+        if (end + EA_FOOTER < size &&
+            (ftruncate(fd, (off_t)end) < 0 || ftruncate(fd, (off_t)(end + EA_FOOTER)) < 0))
             return -errno;
         size = EA_MIN(size, end + EA_FOOTER);
     }
@@ -60,7 +64,8 @@ int ea_elog_seal(struct ea_elog *l, int fd, const struct ea_open_seg *s, const s
     return r < 0 ? r : ea_evidence_io.sync(fd);
 }
 
-static int sync_files(struct ea_elog *l, const struct snapshot *s, struct ea_tree *tree, uint8_t leaf[EA_SHA256_LEN])
+static int sync_files(struct ea_elog *l, const struct snapshot *s, struct ea_tree *tree,
+                      uint8_t leaf[EA_SHA256_LEN])
 {
     const struct ea_batch *b = &l->flight;
     uint64_t base = tree->size;
@@ -108,9 +113,10 @@ static int rewrite_batch(const struct ea_batch *b, struct ea_open_seg *seg)
     return r;
 }
 
-/* The abandoned segments: what was synced stays and gets a footer, what was rewritten goes. Best effort: where segments overlap,
- * readers take the higher number. */
-static void clean_stuck(struct ea_elog *l, uint64_t synced_seq, const struct ea_tree *tree, const uint8_t leaf[EA_SHA256_LEN])
+/* The abandoned segments: what was synced stays and gets a footer, what was rewritten goes. Best
+ * effort: where segments overlap, readers take the higher number. */
+static void clean_stuck(struct ea_elog *l, uint64_t synced_seq, const struct ea_tree *tree,
+                        const uint8_t leaf[EA_SHA256_LEN])
 {
     char path[EA_PATH];
 
@@ -138,8 +144,8 @@ static void clean_stuck(struct ea_elog *l, uint64_t synced_seq, const struct ea_
         l->folder_dirty = true;
 }
 
-/* After a failed fsync the kernel may have dropped the pages: the same file is never trusted again. What is not synced is written
- * from memory into a new segment. m and sync_m are held. */
+/* After a failed fsync the kernel may have dropped the pages: the same file is never trusted again.
+ * What is not synced is written from memory into a new segment. m and sync_m are held. */
 static int rewrite(struct ea_elog *l, struct ea_err *err)
 {
     bool os = l->sync == EA_SYNC_OS;
@@ -158,15 +164,17 @@ static int rewrite(struct ea_elog *l, struct ea_err *err)
     for (unsigned i = 0; i < l->n_full; i++)
         stick(l, &l->full[i]);
     l->n_full = 0;
-    r = ea_elog_segment_new(l, l->next_number, size, first, os ? l->prev : l->synced_leaf, os ? 0 : EA_SEG_REWRITE, &seg, err);
+    r = ea_elog_segment_make(l, l->next_number, size, first, os ? l->prev : l->synced_leaf,
+                             os ? 0 : EA_SEG_REWRITE, &seg, err);
     if (r < 0)
         return r;
-    l->next_number++;
-    if ((r = rewrite_batch(&l->flight, &seg)) < 0 || (r = rewrite_batch(&l->fill, &seg)) < 0 ||
-        (r = ea_evidence_io.sync(seg.fd)) < 0) {
-        stick(l, &(struct ea_full_seg){seg, l->next_seq});
+    if ((r = rewrite_batch(&l->flight, &seg)) < 0 || (r = rewrite_batch(&l->fill, &seg)) < 0) {
+        close(seg.fd);
         return ea_fail(err, r, "rewriting unsynced records: %s", strerror(-r));
     }
+    if ((r = ea_elog_segment_publish(l, &seg, err)) < 0)
+        return r;
+    l->next_number++;
     ea_tree_copy(&before, &l->tree);
     memcpy(leaf, l->synced_leaf, EA_SHA256_LEN);
     for (size_t i = 0; i < l->flight.count; i++)
@@ -197,7 +205,8 @@ static void sync_failed(struct ea_elog *l, const struct snapshot *s, int code)
     l->io_error_code = code;
     l->io_error_first = l->tree.size;
     l->io_error_last = s->next_seq - 1;
-    /* The snapshot's full segments are not in l->full any more; its current one is still l->cur or went to l->full. */
+    /* The snapshot's full segments are not in l->full any more; its current one is still l->cur or
+     * went to l->full. */
     for (unsigned i = 0; i < s->n_full; i++)
         stick(l, &s->full[i]);
     pthread_cond_broadcast(&l->moved);
@@ -275,8 +284,10 @@ static void publish_note(struct ea_elog *l)
     ea_hex(l->note_root, EA_SHA256_LEN, hex);
     ea_buf_addz(&b, "{\"note\":");
     ea_buf_add_json(&b, ea_str(l->note));
-    ea_buf_addf(&b, ",\"root\":\"%s\",\"size\":%" PRIu64 ",\"targets\":[\"epochs/%" PRIu64 "/checkpoint\"]}", hex, l->note_size,
-                l->epoch);
+    ea_buf_addf(&b,
+                ",\"root\":\"%s\",\"size\":%" PRIu64 ",\"targets\":[\"epochs/%" PRIu64
+                "/checkpoint\"]}",
+                hex, l->note_size, l->epoch);
     if (ea_elog_append_own(l, EA_REC_CHECKPOINT_PUBLISHED, ea_buf_str(&b)) != -EAGAIN) {
         pthread_mutex_lock(&l->m);
         l->note_due = false;
@@ -358,8 +369,40 @@ static bool reached(ea_mono_us at, ea_mono_us now, ea_mono_us *until)
     return false;
 }
 
+static void look_sync(const struct ea_elog *l, const struct timers *t, struct due *d,
+                      ea_mono_us now, ea_mono_us *until)
+{
+    if (l->broken)
+        d->sync = reached(t->retry_at, now, until);
+    else if (l->urgent)
+        d->sync = true;
+    else if (l->dirty && l->sync != EA_SYNC_OS)
+        d->sync = reached(t->dirty_since + l->sync_interval_us, now, until);
+}
+
+static void look_checkpoint(const struct ea_elog *l, const struct timers *t, struct due *d,
+                            uint64_t uncovered, ea_mono_us now, ea_mono_us *until)
+{
+    ea_mono_us spaced = t->last_checkpoint + EA_MIN(l->checkpoint_us, 1000000u);
+
+    if (uncovered >= EA_UNCOVERED_MAX)
+        d->checkpoint = reached(spaced, now, until);
+    else if (uncovered > 0)
+        d->checkpoint = reached(EA_MAX(t->uncovered_since + l->checkpoint_us, spaced), now, until);
+}
+
+static void look_space(const struct ea_elog *l, const struct timers *t, struct due *d,
+                       ea_mono_us now, ea_mono_us *until)
+{
+    if (l->want_next && l->next_err == 0)
+        d->next = true;
+    else if (l->want_next || l->next_err)
+        d->next = reached(t->retry_at, now, until);
+}
+
 /* Says what is due and else sets *until. m is held. */
-static bool look(struct ea_elog *l, struct timers *t, struct due *d, ea_mono_us now, ea_mono_us *until)
+static bool look(struct ea_elog *l, struct timers *t, struct due *d, ea_mono_us now,
+                 ea_mono_us *until)
 {
     uint64_t uncovered = l->others - EA_MIN(l->others, l->others_covered);
 
@@ -371,36 +414,26 @@ static bool look(struct ea_elog *l, struct timers *t, struct due *d, ea_mono_us 
     }
     t->dirty_since = !l->dirty ? 0 : t->dirty_since ? t->dirty_since : now;
     t->uncovered_since = uncovered == 0 ? 0 : t->uncovered_since ? t->uncovered_since : now;
-    if (l->broken)
-        d->sync = reached(t->retry_at, now, until);
-    else if (l->urgent)
-        d->sync = true;
-    else if (l->dirty && l->sync != EA_SYNC_OS)
-        d->sync = reached(t->dirty_since + l->sync_interval_us, now, until);
-    if (uncovered >= EA_UNCOVERED_MAX)
-        d->checkpoint = reached(t->last_checkpoint + 1000000, now, until);
-    if (uncovered > 0 && !d->checkpoint)
-        d->checkpoint = reached(EA_MAX(t->uncovered_since + l->checkpoint_us, t->last_checkpoint + EA_MIN(l->checkpoint_us, 1000000u)),
-                                now, until);
+    look_sync(l, t, d, now, until);
+    look_checkpoint(l, t, d, uncovered, now, until);
+    look_space(l, t, d, now, until);
     d->heartbeat = reached(t->last_record + l->heartbeat_us, now, until);
-    if (l->want_next && l->next_err == 0)
-        d->next = true;
-    else if (l->want_next || l->next_err)
-        d->next = reached(t->retry_at, now, until);
     if (l->n_losses || l->io_error_due || l->note_due)
         d->own = reached(t->own_at, now, until);
     return d->sync || d->checkpoint || d->heartbeat || d->next || d->own;
 }
 
-/* A step of the wall clock against the monotonic one of more than two seconds is evidence: times before and after do not compare. */
+/* A step of the wall clock against the monotonic one of more than two seconds is evidence: times
+ * before and after do not compare. */
 static void check_clock(struct ea_elog *l, struct timers *t)
 {
     int64_t now = ea_wall_now() - (int64_t)ea_mono_now(), step = now - t->wall_minus_mono;
     char body[160];
 
     if (t->clock_known && (step > 2000000 || step < -2000000)) {
-        snprintf(body, sizeof(body), "{\"after\":%" PRId64 ",\"before\":%" PRId64 ",\"step_ms\":%" PRId64 "}", ea_wall_now() / 1000,
-                 (ea_wall_now() - step) / 1000, step / 1000);
+        snprintf(body, sizeof(body),
+                 "{\"after\":%" PRId64 ",\"before\":%" PRId64 ",\"step_ms\":%" PRId64 "}",
+                 ea_wall_now() / 1000, (ea_wall_now() - step) / 1000, step / 1000);
         if (ea_elog_append_own(l, EA_REC_CLOCK_STEP, ea_str(body)) == -EAGAIN)
             return; /* the difference is still there the next time */
     }
@@ -414,8 +447,10 @@ void ea_elog_append_waiting(struct ea_elog *l)
 
     if (l->io_error_due) {
         snprintf(body, sizeof(body),
-                 "{\"errno\":%d,\"error\":\"sync failed\",\"first_seq\":%" PRIu64 ",\"last_seq\":%" PRIu64 ",\"rewritten\":%s}",
-                 -l->io_error_code, l->io_error_first, l->io_error_last, l->sync == EA_SYNC_OS ? "false" : "true");
+                 "{\"errno\":%d,\"error\":\"sync failed\",\"first_seq\":%" PRIu64
+                 ",\"last_seq\":%" PRIu64 ",\"rewritten\":%s}",
+                 -l->io_error_code, l->io_error_first, l->io_error_last,
+                 l->sync == EA_SYNC_OS ? "false" : "true");
         if (ea_elog_append_own(l, EA_REC_LOG_IO_ERROR, ea_str(body)) != -EAGAIN)
             l->io_error_due = false;
     }
@@ -445,7 +480,8 @@ static void work(struct ea_elog *l, struct timers *t, const struct due *d)
     if (r < 0)
         t->retry_at = ea_mono_now() + 1000000;
     if (d->checkpoint && r == 0) {
-        (void)ea_elog_checkpoint_held(l, &err); /* again in a second when it failed: uncovered records stay uncovered */
+        (void)ea_elog_checkpoint_held(
+            l, &err); /* again in a second when it failed: uncovered records stay uncovered */
         t->last_checkpoint = ea_mono_now();
         t->uncovered_since = 0;
     }

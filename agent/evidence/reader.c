@@ -16,9 +16,9 @@ struct ea_reader {
     struct ea_seg_entry seg;
     uint32_t seed;
     uint64_t off, limit;
-    uint64_t epoch, seq;    /* next record wanted */
+    uint64_t epoch, seq; /* next record wanted */
     bool thorough;
-    char *buf;              /* window of the file */
+    char *buf; /* window of the file */
     size_t cap, n;
     uint64_t buf_off;
 };
@@ -31,7 +31,8 @@ static int list_segments(const char *dir, struct ea_seg_list *list, struct ea_er
     return ea_seg_list_load(dir, ea_state_load(dir, &st, &found) == 0 ? &st : NULL, list, err);
 }
 
-int ea_reader_open(const char *dir, uint64_t epoch, uint64_t seq, struct ea_reader **ret, struct ea_err *err)
+int ea_reader_open(const char *dir, uint64_t epoch, uint64_t seq, struct ea_reader **ret,
+                   struct ea_err *err)
 {
     struct ea_reader *r;
     struct stat st;
@@ -117,7 +118,8 @@ static int start(struct ea_reader *r, struct ea_err *err)
     return c;
 }
 
-/* The segment behind the current one. -ENODATA when there is none. With `look`, only says whether there is one. */
+/* The segment behind the current one. -ENODATA when there is none. With `look`, only says whether
+ * there is one. */
 static int advance(struct ea_reader *r, bool look, struct ea_err *err)
 {
     struct ea_seg_list list;
@@ -137,18 +139,15 @@ static int advance(struct ea_reader *r, bool look, struct ea_err *err)
 }
 
 /* Makes [off, off+n) available; fewer bytes at the end of the file. */
-static int fill(struct ea_reader *r, uint64_t off, size_t n, const uint8_t **ret_p, size_t *ret_n, bool again)
+static int fill(struct ea_reader *r, uint64_t off, size_t n, const uint8_t **ret_p, size_t *ret_n,
+                bool again)
 {
     if (again || off < r->buf_off || off + n > r->buf_off + r->n) {
         size_t want = EA_MAX(n, (size_t)WINDOW);
         ssize_t got;
 
-        if (r->cap < want) {
-            char *p = realloc(r->buf, want);
-
-            if (!p)
-                return -ENOMEM;
-            r->buf = p;
+        if (r->cap < want) { /* at most a window or a record */
+            r->buf = ea_xrealloc(r->buf, want);
             r->cap = want;
         }
         do
@@ -164,8 +163,10 @@ static int fill(struct ea_reader *r, uint64_t off, size_t n, const uint8_t **ret
     return 0;
 }
 
-/* One record at r->off. 0, -ENODATA (no whole record there), -EBADMSG (good header, bad payload; h is set), -errno. */
-static int read_one(struct ea_reader *r, struct ea_rec_header *h, struct ea_str *payload, bool again)
+/* One record at r->off. 0, -ENODATA (no whole record there), -EBADMSG (good header, bad payload; h
+ * is set), -errno. */
+static int read_one(struct ea_reader *r, struct ea_rec_header *h, struct ea_str *payload,
+                    bool again)
 {
     const uint8_t *p;
     size_t n;
@@ -189,9 +190,10 @@ static int read_one(struct ea_reader *r, struct ea_rec_header *h, struct ea_str 
     return 0;
 }
 
-/* Looks behind bytes that are no record for one that is: to the end of the segment, or not far where the log may be growing (at its
- * end every look would else read the whole unused rest). */
-static bool find_later(struct ea_reader *r, uint64_t limit, uint64_t *ret_off, struct ea_rec_header *h)
+/* Looks behind bytes that are no record for one that is: to the end of the segment, or not far
+ * where the log may be growing (at its end every look would else read the whole unused rest). */
+static bool find_later(struct ea_reader *r, uint64_t limit, uint64_t *ret_off,
+                       struct ea_rec_header *h)
 {
     for (uint64_t off = r->off + 8; off + EA_REC_HEADER <= limit; off += 8) {
         const uint8_t *p;
@@ -207,15 +209,18 @@ static bool find_later(struct ea_reader *r, uint64_t limit, uint64_t *ret_off, s
     return false;
 }
 
-static int report_skip(struct ea_reader *r, struct ea_record_view *ret, uint64_t seq, uint64_t n, struct ea_err *err)
+static int report_skip(struct ea_reader *r, struct ea_record_view *ret, uint64_t seq, uint64_t n,
+                       struct ea_err *err)
 {
     *ret = (struct ea_record_view){.epoch = r->seg.h.epoch, .seq = seq, .skipped = n};
-    return ea_fail(err, -EBADMSG, "epoch %" PRIu64 " record %" PRIu64 " in segment %016" PRIx64 " at byte %" PRIu64 " is damaged",
+    return ea_fail(err, -EBADMSG,
+                   "epoch %" PRIu64 " record %" PRIu64 " in segment %016" PRIx64 " at byte %" PRIu64
+                   " is damaged",
                    r->seg.h.epoch, seq, r->seg.number, r->off);
 }
 
-/* There is no record at the current place. Either the log ends here, or the segment does, or bytes are damaged.
- * 1 = go on reading, else the result. */
+/* There is no record at the current place. Either the log ends here, or the segment does, or bytes
+ * are damaged. 1 = go on reading, else the result. */
 static int at_gap(struct ea_reader *r, struct ea_record_view *ret, struct ea_err *err)
 {
     bool more = advance(r, true, NULL) == 0;
@@ -227,12 +232,16 @@ static int at_gap(struct ea_reader *r, struct ea_record_view *ret, struct ea_err
     /* Looked for the next segment first: what was appended here before it came is visible now. */
     c = read_one(r, &h, &payload, true);
     if (c != -ENODATA && !(c == -EBADMSG && !more))
-        return c == 0 || c == -EBADMSG ? 1 : ea_fail(err, c, "reading the log %s: %s", r->dir, strerror(-c));
-    if (c == -ENODATA && find_later(r, more || r->thorough ? r->limit : EA_MIN(r->limit, r->off + 4096), &off, &h)) {
+        return c == 0 || c == -EBADMSG
+                   ? 1
+                   : ea_fail(err, c, "reading the log %s: %s", r->dir, strerror(-c));
+    if (c == -ENODATA &&
+        find_later(r, more || r->thorough ? r->limit : EA_MIN(r->limit, r->off + 4096), &off, &h)) {
         uint64_t from = r->seq;
         struct ea_rec_header here;
 
-        /* A read beside a write may show later bytes and not yet earlier ones: looked at once more, what was written first is there. */
+        /* A read beside a write may show later bytes and not yet earlier ones: looked at once more,
+         * what was written first is there. */
         if (read_one(r, &here, &payload, true) != -ENODATA)
             return 1;
         r->off = off;
@@ -248,8 +257,8 @@ static int at_gap(struct ea_reader *r, struct ea_record_view *ret, struct ea_err
     return c == 0 ? 1 : c;
 }
 
-static int take(struct ea_reader *r, const struct ea_rec_header *h, struct ea_str payload, int result, struct ea_record_view *ret,
-                struct ea_err *err)
+static int take(struct ea_reader *r, const struct ea_rec_header *h, struct ea_str payload,
+                int result, struct ea_record_view *ret, struct ea_err *err)
 {
     uint64_t at = r->off;
 
@@ -264,11 +273,16 @@ static int take(struct ea_reader *r, const struct ea_rec_header *h, struct ea_st
         r->off = off;
         return -EBADMSG;
     }
-    *ret = (struct ea_record_view){.epoch = r->seg.h.epoch, .seq = h->seq, .time_ms = h->time_ms, .type = h->type, .bytes = payload};
+    *ret = (struct ea_record_view){.epoch = r->seg.h.epoch,
+                                   .seq = h->seq,
+                                   .time_ms = h->time_ms,
+                                   .type = h->type,
+                                   .bytes = payload};
     return 0;
 }
 
-/* A bad payload may be a write in progress: it is damage when something lies behind it and it is still bad. -EAGAIN = not yet known. */
+/* A bad payload may be a write in progress: it is damage when something lies behind it and it is
+ * still bad. -EAGAIN = not yet known. */
 static int confirm_damage(struct ea_reader *r, struct ea_rec_header *h, struct ea_str *payload)
 {
     struct ea_rec_header behind;
@@ -306,7 +320,8 @@ int ea_reader_next(struct ea_reader *r, struct ea_record_view *ret, struct ea_er
         }
         if (c < 0 && c != -EBADMSG)
             return ea_fail(err, c, "reading the log %s: %s", r->dir, strerror(-c));
-        if (before(r->seg.h.epoch, h.seq, r->epoch, r->seq)) { /* repeated after a failed sync, or before what is wanted */
+        if (before(r->seg.h.epoch, h.seq, r->epoch,
+                   r->seq)) { /* repeated after a failed sync, or before what is wanted */
             r->off += ea_rec_size(h.len);
             continue;
         }
@@ -326,7 +341,8 @@ static uint64_t end_of(const char *dir, const struct ea_seg_list *list, size_t i
     return ea_seg_scan_end(dir, e);
 }
 
-int ea_evidence_count_from(const char *dir, uint64_t epoch, uint64_t seq, uint64_t *ret, struct ea_err *err)
+int ea_evidence_count_from(const char *dir, uint64_t epoch, uint64_t seq, uint64_t *ret,
+                           struct ea_err *err)
 {
     struct ea_seg_list list;
     uint64_t *epochs = NULL;

@@ -6,8 +6,8 @@
 const char *ea_record_type_name(unsigned type)
 {
     switch (type) {
-#define X(n, id, name)                                                                                                           \
-    case n:                                                                                                                      \
+#define X(n, id, name)                                                                             \
+    case n:                                                                                        \
         return name;
         EA_RECORD_TYPES(X)
 #undef X
@@ -18,8 +18,8 @@ const char *ea_record_type_name(unsigned type)
 
 unsigned ea_record_type_number(struct ea_str name)
 {
-#define X(n, id, text)                                                                                                           \
-    if (ea_str_is(name, text))                                                                                                   \
+#define X(n, id, text)                                                                             \
+    if (ea_str_is(name, text))                                                                     \
         return n;
     EA_RECORD_TYPES(X)
 #undef X
@@ -46,8 +46,8 @@ static char *put_u64(char *at, uint64_t v)
 }
 
 /* The members stand in JCS order, which for these seven names is plain alphabetic order. */
-size_t ea_record_put(char *out, struct ea_str type, struct ea_str origin, uint64_t seq, uint64_t time_ms,
-                     const uint8_t prev[EA_SHA256_LEN], struct ea_str body)
+size_t ea_record_put(char *out, struct ea_str type, struct ea_str origin, uint64_t seq,
+                     uint64_t time_ms, const uint8_t prev[EA_SHA256_LEN], struct ea_str body)
 {
     static const char digits[] = "0123456789abcdef";
     char *at = out;
@@ -71,8 +71,8 @@ size_t ea_record_put(char *out, struct ea_str type, struct ea_str origin, uint64
     return (size_t)(at - out);
 }
 
-int ea_record_render(struct ea_buf *b, const char *type, struct ea_str origin, uint64_t seq, uint64_t time_ms,
-                     const uint8_t prev[EA_SHA256_LEN], struct ea_str body)
+int ea_record_render(struct ea_buf *b, const char *type, struct ea_str origin, uint64_t seq,
+                     uint64_t time_ms, const uint8_t prev[EA_SHA256_LEN], struct ea_str body)
 {
     struct ea_str t = ea_str(type);
     int r = ea_buf_reserve(b, ea_record_bound(t, origin, body));
@@ -83,8 +83,8 @@ int ea_record_render(struct ea_buf *b, const char *type, struct ea_str origin, u
     return 0;
 }
 
-/* The envelope is taken apart from its end, where nothing of the body can be mistaken for it: the walker cuts the text before
- * the value and then the member's name. */
+/* The envelope is taken apart from its end, where nothing of the body can be mistaken for it: the
+ * walker cuts the text before the value and then the member's name. */
 static bool strip(struct ea_str *s, struct ea_str tail)
 {
     if (!ea_str_ends(*s, tail))
@@ -101,7 +101,8 @@ static bool strip_number(struct ea_str *s, struct ea_str name, uint64_t *ret)
     while (i > 0 && s->p[i - 1] >= '0' && s->p[i - 1] <= '9')
         i--;
     digits = ea_strn(s->p + i, s->n - i);
-    if (digits.n == 0 || (digits.n > 1 && digits.p[0] == '0') || ea_str_to_u64(digits, ret) < 0 || *ret > (1ull << 53) - 1)
+    if (digits.n == 0 || (digits.n > 1 && digits.p[0] == '0') || ea_str_to_u64(digits, ret) < 0 ||
+        *ret > (1ull << 53) - 1)
         return false;
     s->n = i;
     return strip(s, name);
@@ -124,15 +125,18 @@ int ea_record_parse(struct ea_str record, struct ea_record_parts *ret)
     size_t n;
 
     if (!strip(&s, EA_STR("\",\"v\":1}")) || !strip_text(&s, EA_STR(",\"type\":\""), &ret->type) ||
-        !strip_number(&s, EA_STR(",\"time\":"), &ret->time_ms) || !strip_number(&s, EA_STR("\",\"seq\":"), &ret->seq) ||
-        !strip_text(&s, EA_STR("\",\"prev\":\""), &prev) || !strip_text(&s, EA_STR(",\"origin\":\""), &ret->origin))
+        !strip_number(&s, EA_STR(",\"time\":"), &ret->time_ms) ||
+        !strip_number(&s, EA_STR("\",\"seq\":"), &ret->seq) ||
+        !strip_text(&s, EA_STR("\",\"prev\":\""), &prev) ||
+        !strip_text(&s, EA_STR(",\"origin\":\""), &ret->origin))
         return -EINVAL;
     if (prev.n != 2 * EA_SHA256_LEN || ea_unhex(prev, ret->prev, sizeof(ret->prev), &n) < 0)
         return -EINVAL;
     for (size_t i = 0; i < prev.n; i++) /* upper case would be a second spelling of the same hash */
         if (prev.p[i] >= 'A' && prev.p[i] <= 'F')
             return -EINVAL;
-    if (!ea_str_starts(s, EA_STR("{\"body\":{")) || !ea_str_ends(s, EA_STR("}")) || s.n < sizeof("{\"body\":{}") - 1)
+    if (!ea_str_starts(s, EA_STR("{\"body\":{")) || !ea_str_ends(s, EA_STR("}")) ||
+        s.n < sizeof("{\"body\":{}") - 1)
         return -EINVAL;
     ret->body = ea_strn(s.p + 8, s.n - 8);
     return 0;

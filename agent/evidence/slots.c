@@ -1,4 +1,5 @@
-/* evidence/slots.c - state and cursor files: two slots, the older one is overwritten, the valid one of the higher generation counts. */
+/* evidence/slots.c - state and cursor files: two slots, the older one is overwritten, the valid one
+ * of the higher generation counts. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -20,7 +21,8 @@ static uint64_t generation(const uint8_t *slot)
 }
 
 /* Reads the file and picks the slot. ret gets the raw bytes of the winner. */
-static int load(const char *path, size_t slot, bool (*valid)(const uint8_t *), uint8_t *ret, struct ea_slots_found *found)
+static int load(const char *path, size_t slot, bool (*valid)(const uint8_t *), uint8_t *ret,
+                struct ea_slots_found *found)
 {
     uint8_t raw[EA_SLOT_STEP + MAX_SLOT + 1] = {0};
     EA_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -36,12 +38,14 @@ static int load(const char *path, size_t slot, bool (*valid)(const uint8_t *), u
         return -errno;
     if (n == 0)
         return -ENOENT;
-    if ((size_t)n > want || ea_first_nonzero(raw + slot, EA_SLOT_STEP - slot) != EA_SLOT_STEP - slot)
+    if ((size_t)n > want ||
+        ea_first_nonzero(raw + slot, EA_SLOT_STEP - slot) != EA_SLOT_STEP - slot)
         found->broken |= 4;
     for (unsigned i = 0; i < 2; i++) {
         const uint8_t *s = raw + (size_t)i * EA_SLOT_STEP;
 
-        /* The slot's place follows from its generation, so that a copy of a slot in the other place does not count. */
+        /* The slot's place follows from its generation, so that a copy of a slot in the other place
+         * does not count. */
         if (!valid(s) || (generation(s) & 1) != i)
             found->broken |= 1u << i;
         else if (best < 0 || generation(s) > generation(raw + (size_t)best * EA_SLOT_STEP))
@@ -53,7 +57,8 @@ static int load(const char *path, size_t slot, bool (*valid)(const uint8_t *), u
     return 0;
 }
 
-static int store(const char *path, size_t slot, uint64_t gen, const uint8_t *bytes, struct ea_err *err)
+static int store(const char *path, size_t slot, uint64_t gen, const uint8_t *bytes,
+                 struct ea_err *err)
 {
     EA_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
     int r;
@@ -67,7 +72,8 @@ static int store(const char *path, size_t slot, uint64_t gen, const uint8_t *byt
 }
 
 /* A new file is born with both slots whole. */
-static int create(const char *path, size_t slot, const uint8_t *even, const uint8_t *odd, struct ea_err *err)
+static int create(const char *path, size_t slot, const uint8_t *even, const uint8_t *odd,
+                  struct ea_err *err)
 {
     uint8_t raw[EA_SLOT_STEP + MAX_SLOT] = {0};
 
@@ -76,7 +82,8 @@ static int create(const char *path, size_t slot, const uint8_t *even, const uint
     return ea_write_file(path, raw, EA_SLOT_STEP + slot, 0600, err);
 }
 
-/* The file must be written whole when it is missing, empty or too damaged to be trusted with one good slot. */
+/* The file must be written whole when it is missing, empty or too damaged to be trusted with one
+ * good slot. */
 static bool must_create(const char *path, size_t slot, bool (*valid)(const uint8_t *))
 {
     uint8_t raw[MAX_SLOT];
@@ -135,13 +142,15 @@ bool ea_sink_name_ok(struct ea_str name)
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
 
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'))
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '-' || c == '_' || c == '.'))
             return false;
     }
     return true;
 }
 
-int ea_cursor_load(const char *dir, const char *sink, struct ea_cursor *ret, struct ea_slots_found *found)
+int ea_cursor_load(const char *dir, const char *sink, struct ea_cursor *ret,
+                   struct ea_slots_found *found)
 {
     char path[EA_PATH];
     uint8_t raw[EA_CURSOR_SLOT];
@@ -170,7 +179,9 @@ int ea_cursor_store(const char *dir, const char *sink, struct ea_cursor *c, stru
     return create(path, EA_CURSOR_SLOT, c->generation & 1 ? a : b, c->generation & 1 ? b : a, err);
 }
 
-int ea_cursor_each(const char *dir, int (*fn)(void *arg, const char *sink, int result, const struct ea_cursor *c), void *arg)
+int ea_cursor_each(const char *dir,
+                   int (*fn)(void *arg, const char *sink, int result, const struct ea_cursor *c),
+                   void *arg)
 {
     DIR *d = opendir(dir);
     struct dirent *de;

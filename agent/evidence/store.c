@@ -24,6 +24,29 @@ static int real_allocate(int fd, uint64_t n)
 
 struct ea_evidence_io ea_evidence_io = {ea_pwrite_all, real_sync, real_allocate};
 
+int ea_zero_range(int fd, uint64_t off, uint64_t n)
+{
+    static const char zeros[256u << 10];
+    int r = 0;
+
+    while (n > 0 && r == 0) {
+        size_t part = (size_t)EA_MIN(n, (uint64_t)sizeof(zeros));
+
+        r = ea_pwrite_all(fd, zeros, part, off);
+        off += part;
+        n -= part;
+    }
+    return r;
+}
+
+void *ea_try_alloc(size_t n)
+{
+    struct ea_buf b;
+
+    ea_buf_init(&b, n + 1);
+    return ea_buf_reserve(&b, n) < 0 ? NULL : b.p;
+}
+
 int ea_path(char out[EA_PATH], const char *dir, const char *fmt, ...)
 {
     int n = snprintf(out, EA_PATH, "%s/", dir), m;
@@ -114,9 +137,11 @@ static int read_entry(const char *dir, uint64_t number, struct ea_seg_entry *e)
     return 0;
 }
 
-/* The first record alone tells first_seq, its `prev` the leaf before; uuid and epoch come from what surrounds it. The CRC of the
- * record's header, which covers all of them, says whether the guess is right. */
-static bool try_rebuild(const char *dir, struct ea_seg_entry *e, const uint8_t uuid[16], uint64_t epoch)
+/* The first record alone tells first_seq, its `prev` the leaf before; uuid and epoch come from what
+ * surrounds it. The CRC of the record's header, which covers all of them, says whether the guess is
+ * right. */
+static bool try_rebuild(const char *dir, struct ea_seg_entry *e, const uint8_t uuid[16],
+                        uint64_t epoch)
 {
     uint8_t head[EA_REC_HEADER];
     char path[EA_PATH];
@@ -126,7 +151,8 @@ static bool try_rebuild(const char *dir, struct ea_seg_entry *e, const uint8_t u
     struct ea_record_parts parts;
     uint64_t seq = 0;
 
-    if (ea_seg_path(path, dir, e->number) < 0 || (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 ||
+    if (ea_seg_path(path, dir, e->number) < 0 ||
+        (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0 ||
         pread_full(fd, head, sizeof(head), EA_SEG_HEADER) != sizeof(head))
         return false;
     for (int i = 7; i >= 0; i--)
@@ -135,8 +161,9 @@ static bool try_rebuild(const char *dir, struct ea_seg_entry *e, const uint8_t u
         return false;
     e->h = (struct ea_seg_header){.epoch = epoch, .first_seq = seq, .created_ms = h.time_ms};
     memcpy(e->h.uuid, uuid, 16);
-    payload = malloc(h.len);
-    if (payload && pread_full(fd, payload, h.len, EA_SEG_HEADER + EA_REC_HEADER) == (ssize_t)h.len &&
+    payload = ea_try_alloc(h.len);
+    if (payload &&
+        pread_full(fd, payload, h.len, EA_SEG_HEADER + EA_REC_HEADER) == (ssize_t)h.len &&
         ea_record_parse(ea_strn(payload, h.len), &parts) == 0)
         memcpy(e->h.prev_leaf, parts.prev, EA_SHA256_LEN);
     return true;
@@ -166,7 +193,8 @@ static void rebuild_headers(const char *dir, const struct ea_state *hint, struct
     }
 }
 
-int ea_seg_list_load(const char *dir, const struct ea_state *hint, struct ea_seg_list *ret, struct ea_err *err)
+int ea_seg_list_load(const char *dir, const struct ea_state *hint, struct ea_seg_list *ret,
+                     struct ea_err *err)
 {
     DIR *d = opendir(dir);
     struct dirent *de;
@@ -175,7 +203,9 @@ int ea_seg_list_load(const char *dir, const struct ea_state *hint, struct ea_seg
 
     *ret = (struct ea_seg_list){0};
     if (!d)
-        return errno == ENOENT ? 0 : ea_fail(err, -errno, "reading the folder %s: %s", dir, strerror(errno));
+        return errno == ENOENT
+                   ? 0
+                   : ea_fail(err, -errno, "reading the folder %s: %s", dir, strerror(errno));
     while ((de = readdir(d)) != NULL) {
         uint64_t number;
 
@@ -225,7 +255,8 @@ static int footer_from(const uint8_t *last, uint64_t size, struct ea_footer *f)
     return r;
 }
 
-int ea_seg_image_load(const char *dir, uint64_t number, struct ea_seg_image *ret, struct ea_err *err)
+int ea_seg_image_load(const char *dir, uint64_t number, struct ea_seg_image *ret,
+                      struct ea_err *err)
 {
     char path[EA_PATH];
     EA_AUTO_FD int fd = -1;
@@ -239,8 +270,9 @@ int ea_seg_image_load(const char *dir, uint64_t number, struct ea_seg_image *ret
     if (fd < 0 || fstat(fd, &st) < 0)
         return ea_fail(err, -errno, "opening %s: %s", path, strerror(errno));
     if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > EA_MAX_SEGMENT)
-        return ea_fail(err, -EINVAL, "%s is no segment: no regular file, or larger than %u bytes", path, EA_MAX_SEGMENT);
-    ret->p = malloc((size_t)st.st_size + 1);
+        return ea_fail(err, -EINVAL, "%s is no segment: no regular file, or larger than %u bytes",
+                       path, EA_MAX_SEGMENT);
+    ret->p = ea_try_alloc((size_t)st.st_size + 1);
     if (!ret->p)
         return ea_fail(err, -ENOMEM, "no memory to read %s", path);
     n = pread_full(fd, ret->p, (size_t)st.st_size, 0);
@@ -255,8 +287,8 @@ int ea_seg_image_load(const char *dir, uint64_t number, struct ea_seg_image *ret
         if (ret->footer != -ENODATA)
             ret->limit = ret->n - EA_FOOTER;
     }
-    /* A read beside a write may show later bytes and not yet earlier ones. What lies before the last byte seen was written before it:
-     * read again, it is all there. */
+    /* A read beside a write may show later bytes and not yet earlier ones. What lies before the
+     * last byte seen was written before it: read again, it is all there. */
     if (ret->footer == -ENODATA && pread_full(fd, ret->p, ea_last_nonzero(ret->p, ret->n), 0) < 0) {
         ea_seg_image_done(ret);
         return ea_fail(err, -EIO, "reading %s failed", path);
@@ -307,7 +339,8 @@ uint64_t ea_seg_scan_end(const char *dir, const struct ea_seg_entry *e)
     return scan.expect;
 }
 
-int ea_quarantine(const char *dir, uint64_t segment, uint64_t off, const void *p, size_t n, struct ea_err *err)
+int ea_quarantine(const char *dir, uint64_t segment, uint64_t off, const void *p, size_t n,
+                  struct ea_err *err)
 {
     char path[EA_PATH];
     int r;
@@ -317,7 +350,8 @@ int ea_quarantine(const char *dir, uint64_t segment, uint64_t off, const void *p
     r = ea_mkdirs(path, 0700, err);
     if (r < 0)
         return r;
-    if (ea_path(path, dir, "quarantine/seg-%016" PRIx64 "-%" PRIu64 "-%" PRId64 ".bin", segment, off, ea_wall_now() / 1000) < 0)
+    if (ea_path(path, dir, "quarantine/seg-%016" PRIx64 "-%" PRIu64 "-%" PRId64 ".bin", segment,
+                off, ea_wall_now() / 1000) < 0)
         return ea_fail(err, -ENAMETOOLONG, "the path of the quarantine is too long");
     r = ea_write_file(path, p, n, 0600, err);
     return r < 0 ? ea_wrap(err, "keeping %zu bytes that are taken out of the log", n) : 0;

@@ -1,7 +1,8 @@
 /* evidence/tree.c - the Merkle tree of RFC 6962 2.1. */
 #include "evidence/tree.h"
 
-void ea_node_hash(const uint8_t left[EA_SHA256_LEN], const uint8_t right[EA_SHA256_LEN], uint8_t out[EA_SHA256_LEN])
+void ea_node_hash(const uint8_t left[EA_SHA256_LEN], const uint8_t right[EA_SHA256_LEN],
+                  uint8_t out[EA_SHA256_LEN])
 {
     uint8_t b[1 + 2 * EA_SHA256_LEN];
 
@@ -58,7 +59,8 @@ static uint64_t split(uint64_t n)
     return 1ull << (63 - __builtin_clzll(n - 1));
 }
 
-unsigned ea_tree_path(const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n, uint64_t i, uint8_t (*out)[EA_SHA256_LEN])
+unsigned ea_tree_path(const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n, uint64_t i,
+                      uint8_t (*out)[EA_SHA256_LEN])
 {
     struct {
         uint64_t at, n;
@@ -95,8 +97,9 @@ unsigned ea_tree_path(const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n, uint64
 }
 
 /* RFC 9162 2.1.3.2, which also fixes the length of the path. */
-int ea_tree_path_root(const uint8_t leaf[EA_SHA256_LEN], uint64_t i, uint64_t n, const uint8_t (*path)[EA_SHA256_LEN],
-                      unsigned path_n, uint8_t out[EA_SHA256_LEN])
+int ea_tree_path_root(const uint8_t leaf[EA_SHA256_LEN], uint64_t i, uint64_t n,
+                      const uint8_t (*path)[EA_SHA256_LEN], unsigned path_n,
+                      uint8_t out[EA_SHA256_LEN])
 {
     uint64_t fn = i, sn = n - 1;
 

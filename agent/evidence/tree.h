@@ -1,4 +1,5 @@
-/* evidence/tree.h - the Merkle tree of RFC 6962 2.1 over leaf hashes, kept as a stack of complete subtrees.
+/* evidence/tree.h - the Merkle tree of RFC 6962 2.1 over leaf hashes, kept as a stack of complete
+ * subtrees.
  *
  * Thread:  [owner].
  * Source:  RFC 6962 2.1 (tree hash), 2.1.1 (audit path).
@@ -28,11 +29,15 @@ void ea_tree_root(const struct ea_tree *t, uint8_t out[EA_SHA256_LEN]);
 bool ea_tree_valid(const struct ea_tree *t);
 
 /* SHA256(0x01 || left || right). */
-void ea_node_hash(const uint8_t left[EA_SHA256_LEN], const uint8_t right[EA_SHA256_LEN], uint8_t out[EA_SHA256_LEN]);
-/* Audit path of leaf i among n leaves, the lowest sibling first; out holds EA_TREE_DEPTH hashes. Number of hashes; 0 when i >= n. */
-unsigned ea_tree_path(const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n, uint64_t i, uint8_t (*out)[EA_SHA256_LEN]);
+void ea_node_hash(const uint8_t left[EA_SHA256_LEN], const uint8_t right[EA_SHA256_LEN],
+                  uint8_t out[EA_SHA256_LEN]);
+/* Audit path of leaf i among n leaves, the lowest sibling first; out holds EA_TREE_DEPTH hashes.
+ * Number of hashes; 0 when i >= n. */
+unsigned ea_tree_path(const uint8_t (*leaves)[EA_SHA256_LEN], uint64_t n, uint64_t i,
+                      uint8_t (*out)[EA_SHA256_LEN]);
 /* Root that leaf i of n implies by its path. 0, -EINVAL (the path's length does not fit). */
-EA_MUST_CHECK int ea_tree_path_root(const uint8_t leaf[EA_SHA256_LEN], uint64_t i, uint64_t n, const uint8_t (*path)[EA_SHA256_LEN],
-                                    unsigned path_n, uint8_t out[EA_SHA256_LEN]);
+EA_MUST_CHECK int ea_tree_path_root(const uint8_t leaf[EA_SHA256_LEN], uint64_t i, uint64_t n,
+                                    const uint8_t (*path)[EA_SHA256_LEN], unsigned path_n,
+                                    uint8_t out[EA_SHA256_LEN]);
 
 #endif

@@ -96,7 +96,8 @@ int ea_epoch_check_note(struct ea_epoch_check *c, const char *path, struct ea_er
     if (!c->origin[0])
         set_origin(c, c->cp.origin);
     else if (!ea_str_is(c->cp.origin, c->origin))
-        ea_verify_breach(c->v, "%s: is of the log %.*s, the records are of %s", path, EA_STRF(c->cp.origin), c->origin);
+        ea_verify_breach(c->v, "%s: is of the log %.*s, the records are of %s", path,
+                         EA_STRF(c->cp.origin), c->origin);
     note_root(c);
     return 0;
 }
@@ -113,7 +114,8 @@ void ea_epoch_check_leaf(struct ea_epoch_check *c, const uint8_t leaf[EA_SHA256_
 /* log.opened of a new epoch names the epoch before it and the key. */
 static void check_opened(struct ea_epoch_check *c, const struct ea_val *body, const char *place)
 {
-    struct ea_str hash = ea_val_path_str(body, "key.sha256"), origin = ea_val_path_str(body, "previous.origin"),
+    struct ea_str hash = ea_val_path_str(body, "key.sha256"),
+                  origin = ea_val_path_str(body, "previous.origin"),
                   root = ea_val_path_str(body, "previous.root");
     int64_t size = ea_val_get_int(ea_val_getz(body, "previous"), "size", -1);
     struct ea_verify *v = c->v;
@@ -125,7 +127,8 @@ static void check_opened(struct ea_epoch_check *c, const struct ea_val *body, co
     }
     if (origin.n == 0) {
         if (v->have_previous)
-            ea_verify_breach(v, "%s: %s does not name the epoch before it, %s", place, c->label, v->prev_origin);
+            ea_verify_breach(v, "%s: %s does not name the epoch before it, %s", place, c->label,
+                             v->prev_origin);
         return;
     }
     if (!v->have_previous) {
@@ -133,17 +136,21 @@ static void check_opened(struct ea_epoch_check *c, const struct ea_val *body, co
         return;
     }
     if (!ea_str_is(origin, v->prev_origin)) {
-        ea_verify_breach(v, "%s: %s follows %.*s, found is %s", place, c->label, EA_STRF(origin), v->prev_origin);
+        ea_verify_breach(v, "%s: %s follows %.*s, found is %s", place, c->label, EA_STRF(origin),
+                         v->prev_origin);
         return;
     }
     ea_hex(v->prev_root, EA_SHA256_LEN, hex);
     if (size < 0 || (uint64_t)size > v->prev_total)
-        ea_verify_breach(v, "%s: the epoch before had %" PRId64 " records, %" PRIu64 " are here", place, size, v->prev_total);
+        ea_verify_breach(v, "%s: the epoch before had %" PRId64 " records, %" PRIu64 " are here",
+                         place, size, v->prev_total);
     else if ((uint64_t)size == v->prev_total && !ea_str_is(root, hex))
         ea_verify_breach(v, "%s: the root hash of the epoch before is not the one recorded", place);
     else if ((uint64_t)size < v->prev_total)
-        ea_verify_breach(v, "%s: %s was begun when the epoch before had %" PRId64 " unbroken records, %" PRIu64 " are here", place, c->label,
-                         size, v->prev_total);
+        ea_verify_breach(v,
+                         "%s: %s was begun when the epoch before had %" PRId64
+                         " unbroken records, %" PRIu64 " are here",
+                         place, c->label, size, v->prev_total);
 }
 
 static void check_body(struct ea_epoch_check *c, const struct ea_record_parts *p, const char *place)
@@ -153,7 +160,8 @@ static void check_body(struct ea_epoch_check *c, const struct ea_record_parts *p
 
     ea_arena_reset(&c->v->arena);
     if (ea_json_parse(&c->v->arena, p->body, NULL, &body, NULL, &why) < 0) {
-        ea_verify_breach(c->v, "%s: %s record %" PRIu64 ": the body is no JSON: %s", place, c->label, p->seq, why.text);
+        ea_verify_breach(c->v, "%s: %s record %" PRIu64 ": the body is no JSON: %s", place,
+                         c->label, p->seq, why.text);
         return;
     }
     c->closed = ea_str_is(p->type, "log.closed");
@@ -163,7 +171,8 @@ static void check_body(struct ea_epoch_check *c, const struct ea_record_parts *p
         c->published = EA_MAX(c->published, (uint64_t)ea_val_get_int(&body, "size", 0));
 }
 
-void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const char *place, struct ea_record_parts *ret)
+void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const char *place,
+                           struct ea_record_parts *ret)
 {
     struct ea_record_parts own, *p = ret ? ret : &own;
     struct ea_verify *v = c->v;
@@ -173,18 +182,24 @@ void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const
     c->present++;
     v->rep->records++;
     if (ea_record_parse(record, p) < 0) {
-        ea_verify_breach(v, "%s: %s record %" PRIu64 ": not a record in canonical form", place, c->label, c->next);
+        ea_verify_breach(v, "%s: %s record %" PRIu64 ": not a record in canonical form", place,
+                         c->label, c->next);
         *p = (struct ea_record_parts){.seq = c->next};
     } else {
         if (!c->origin[0])
             set_origin(c, p->origin);
         if (!ea_str_is(p->origin, c->origin))
-            ea_verify_breach(v, "%s: %s record %" PRIu64 ": origin is %.*s", place, c->label, c->next, EA_STRF(p->origin));
+            ea_verify_breach(v, "%s: %s record %" PRIu64 ": origin is %.*s", place, c->label,
+                             c->next, EA_STRF(p->origin));
         if (p->seq != c->next)
-            ea_verify_breach(v, "%s: %s: record %" PRIu64 " where %" PRIu64 " must be", place, c->label, p->seq, c->next);
+            ea_verify_breach(v, "%s: %s: record %" PRIu64 " where %" PRIu64 " must be", place,
+                             c->label, p->seq, c->next);
         else if (memcmp(p->prev, c->prev, EA_SHA256_LEN) != 0)
-            ea_verify_breach(v, "%s: %s record %" PRIu64 ": the hash chain is broken (this record or the one before was changed)", place,
-                             c->label, p->seq);
+            ea_verify_breach(
+                v,
+                "%s: %s record %" PRIu64
+                ": the hash chain is broken (this record or the one before was changed)",
+                place, c->label, p->seq);
         check_body(c, p, place);
     }
     /* Goes on from what is there, so that one change is one message. */
@@ -218,7 +233,8 @@ static struct ea_key *check_key(struct ea_epoch_check *c, const char *path)
     struct ea_buf der;
     size_t n = 0;
 
-    if (ea_read_file(path, 16384, &pem, &n, &why) < 0 || ea_key_from_pem(ea_strn(pem, n), &k, &why) < 0) {
+    if (ea_read_file(path, 16384, &pem, &n, &why) < 0 ||
+        ea_key_from_pem(ea_strn(pem, n), &k, &why) < 0) {
         ea_verify_breach(c->v, "%s: %s", path, why.text);
         return NULL;
     }
@@ -229,7 +245,8 @@ static struct ea_key *check_key(struct ea_epoch_check *c, const char *path)
         ea_sha256(der.p, der.n, hash);
         ea_hex(hash, sizeof(hash), hex);
         if (c->have_key_hash && strcmp(hex, c->key_hash) != 0)
-            ea_verify_breach(c->v, "%s: is not the key that %s names in its first record", path, c->label);
+            ea_verify_breach(c->v, "%s: is not the key that %s names in its first record", path,
+                             c->label);
     }
     ea_buf_done(&der);
     return k;
@@ -245,22 +262,28 @@ static void check_checkpoint(struct ea_epoch_check *c, const struct ea_key *k, c
         return;
     }
     if (c->cp.size > c->tree.size)
-        ea_verify_breach(v, "%s: signs %" PRIu64 " records of %s, only %" PRIu64 " are here: the log was cut", path, c->cp.size, c->label,
-                         c->tree.size);
+        ea_verify_breach(
+            v, "%s: signs %" PRIu64 " records of %s, only %" PRIu64 " are here: the log was cut",
+            path, c->cp.size, c->label, c->tree.size);
     else if (!c->root_seen || memcmp(c->root_at_cp, c->cp.root, EA_SHA256_LEN) != 0)
-        ea_verify_breach(v, "%s: the root hash of the first %" PRIu64 " records of %s is not the signed one", path, c->cp.size, c->label);
+        ea_verify_breach(
+            v, "%s: the root hash of the first %" PRIu64 " records of %s is not the signed one",
+            path, c->cp.size, c->label);
 }
 
-/* A record says that a larger checkpoint was made than the file shows: in a growing log it came after we read the file. */
+/* A record says that a larger checkpoint was made than the file shows: in a growing log it came
+ * after we read the file. */
 static void check_published(struct ea_epoch_check *c, const char *path)
 {
     struct ea_epoch_check again = {.v = c->v};
 
     if (c->published <= (c->have_cp ? c->cp.size : 0))
         return;
-    if (ea_epoch_check_note(&again, path, NULL) < 0 || !again.have_cp || again.cp.size < c->published)
-        ea_verify_breach(c->v, "%s: %s published a checkpoint of %" PRIu64 " records, the file has %s", path, c->label, c->published,
-                         again.have_cp ? "an older one" : "none");
+    if (ea_epoch_check_note(&again, path, NULL) < 0 || !again.have_cp ||
+        again.cp.size < c->published)
+        ea_verify_breach(c->v,
+                         "%s: %s published a checkpoint of %" PRIu64 " records, the file has %s",
+                         path, c->label, c->published, again.have_cp ? "an older one" : "none");
     ea_epoch_check_done(&again);
 }
 
@@ -280,11 +303,14 @@ void ea_epoch_check_end(struct ea_epoch_check *c, const char *checkpoint_path, c
     v->rep->unsigned_tail += total - is_signed;
     v->rep->absent += c->absent;
     if (c->absent)
-        snprintf(absent, sizeof(absent), ", %" PRIu64 " records absent (delivered or lost: evidence.loss says)", c->absent);
+        snprintf(absent, sizeof(absent),
+                 ", %" PRIu64 " records absent (delivered or lost: evidence.loss says)", c->absent);
     if (total > is_signed)
-        snprintf(tail, sizeof(tail), ", %" PRIu64 " after the last checkpoint (chained, not yet signed)", total - is_signed);
-    ea_verify_say(v, "%s: %" PRIu64 " records, %" PRIu64 " signed%s%s%s", c->label, c->present, is_signed, absent, tail,
-                  c->closed ? ", closed" : "");
+        snprintf(tail, sizeof(tail),
+                 ", %" PRIu64 " after the last checkpoint (chained, not yet signed)",
+                 total - is_signed);
+    ea_verify_say(v, "%s: %" PRIu64 " records, %" PRIu64 " signed%s%s%s", c->label, c->present,
+                  is_signed, absent, tail, c->closed ? ", closed" : "");
     if (total > 0) {
         v->have_previous = true;
         v->prev_total = total;
@@ -316,7 +342,8 @@ static int read_leaves_hex(struct ea_epoch_check *c, const char *folder, struct 
         char hex[2 * EA_SHA256_LEN + 1];
 
         line = ea_str_cut(rest, '\n', &rest);
-        if (ea_unhex(line, leaf, sizeof(leaf), &got) < 0 || got != EA_SHA256_LEN || (ea_hex(leaf, got, hex), !ea_str_is(line, hex))) {
+        if (ea_unhex(line, leaf, sizeof(leaf), &got) < 0 || got != EA_SHA256_LEN ||
+            (ea_hex(leaf, got, hex), !ea_str_is(line, hex))) {
             ea_verify_breach(c->v, "%s: line %" PRIu64 " is no hash", path, c->next + 1);
             return 0;
         }
@@ -342,7 +369,8 @@ static int read_ndjson(struct ea_epoch_check *c, const char *folder, struct ea_e
     if (!f)
         return ea_fail(err, -errno, "opening %s: %s", path, strerror(errno));
     while ((n = getline(&line, &cap, f)) > 0) {
-        snprintf(place, sizeof(place), "%s line %" PRIu64 " (byte %" PRIu64 ")", path, ++number, off);
+        snprintf(place, sizeof(place), "%s line %" PRIu64 " (byte %" PRIu64 ")", path, ++number,
+                 off);
         off += (uint64_t)n;
         if (line[n - 1] != '\n')
             ea_verify_breach(c->v, "%s: the last line has no end", place);
@@ -452,8 +480,8 @@ static bool holds_segments(const char *dir)
     return yes;
 }
 
-int ea_evidence_verify(const char *path, struct ea_verify_report *ret, void (*say)(void *arg, const char *line), void *arg,
-                       struct ea_err *err)
+int ea_evidence_verify(const char *path, struct ea_verify_report *ret,
+                       void (*say)(void *arg, const char *line), void *arg, struct ea_err *err)
 {
     struct ea_verify v = {.rep = ret, .say = say, .arg = arg};
     char file[EA_PATH];
@@ -464,7 +492,9 @@ int ea_evidence_verify(const char *path, struct ea_verify_report *ret, void (*sa
     if (stat(path, &st) < 0)
         return ea_fail(err, -errno, "opening %s: %s", path, strerror(errno));
     if (!S_ISDIR(st.st_mode) || ea_path(file, path, "log.ndjson") < 0)
-        return ea_fail(err, -EINVAL, "%s is no folder; give the log's folder, an export, or one epoch of it", path);
+        return ea_fail(err, -EINVAL,
+                       "%s is no folder; give the log's folder, an export, or one epoch of it",
+                       path);
     ea_arena_init(&v.arena, 16u << 20, 0);
     if (access(file, F_OK) == 0)
         r = verify_folder(&v, path, err);

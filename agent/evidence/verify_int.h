@@ -58,9 +58,11 @@ int ea_epoch_check_note(struct ea_epoch_check *c, const char *path, struct ea_er
 /* A leaf whose record is not there. */
 void ea_epoch_check_leaf(struct ea_epoch_check *c, const uint8_t leaf[EA_SHA256_LEN]);
 /* place: "seg-….ev at byte 128", for messages. parts may be NULL. */
-void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const char *place, struct ea_record_parts *parts);
+void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const char *place,
+                           struct ea_record_parts *parts);
 /* Signature, root, key, summary line; makes this epoch the previous one. */
-void ea_epoch_check_end(struct ea_epoch_check *c, const char *checkpoint_path, const char *key_path);
+void ea_epoch_check_end(struct ea_epoch_check *c, const char *checkpoint_path,
+                        const char *key_path);
 
 /* A log's own folder. */
 int ea_verify_log(struct ea_verify *v, const char *dir, struct ea_err *err);

@@ -1,4 +1,5 @@
-/* sinks/runner.c - one thread per sink: reads the log from the cursor, delivers in batches, owns clock, cursor and retries. */
+/* sinks/runner.c - one thread per sink: reads the log from the cursor, delivers in batches, owns
+ * clock, cursor and retries. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -59,7 +60,8 @@ static void commit(struct ea_sink_runner *r)
     r->failures = 0;
 }
 
-/* Never beyond what is synced: after a power loss the cursor would point at ids that the log does not have. */
+/* Never beyond what is synced: after a power loss the cursor would point at ids that the log does
+ * not have. */
 static int persist(struct ea_sink_runner *r, bool force, struct ea_err *err)
 {
     ea_mono_us now = ea_mono_now();
@@ -140,7 +142,8 @@ static void back_off(struct ea_sink_runner *r, bool hold, const struct ea_err *e
     snprintf(r->error, sizeof(r->error), "%.*s", (int)sizeof(r->error) - 1, ea_err_text(err));
     while (ea_mono_now() < until && !(r->stop && ea_mono_now() >= r->stop_at)) {
         ea_mono_us at = r->stop ? EA_MIN(until, r->stop_at) : until;
-        struct timespec ts = {.tv_sec = (time_t)(at / 1000000), .tv_nsec = (long)(at % 1000000) * 1000};
+        struct timespec ts = {.tv_sec = (time_t)(at / 1000000),
+                              .tv_nsec = (long)(at % 1000000) * 1000};
 
         pthread_cond_timedwait(&r->wake, &r->m, &ts);
     }
@@ -173,8 +176,10 @@ static void note_jump(struct ea_sink_runner *r, uint64_t epoch, uint64_t seq)
     r->next.seq_next = seq;
 }
 
-/* A record that the destination does not want: kept in dead-<name>.ndjson and reported, so that it is nowhere lost silently. */
-static int dead_letter(struct ea_sink_runner *r, const struct ea_record_view *v, const struct ea_err *why, struct ea_err *err)
+/* A record that the destination does not want: kept in dead-<name>.ndjson and reported, so that it
+ * is nowhere lost silently. */
+static int dead_letter(struct ea_sink_runner *r, const struct ea_record_view *v,
+                       const struct ea_err *why, struct ea_err *err)
 {
     char path[EA_PATH];
     struct ea_buf b;
@@ -189,7 +194,8 @@ static int dead_letter(struct ea_sink_runner *r, const struct ea_record_view *v,
     ea_buf_addz(&b, "}\n");
     if (c == 0)
         c = b.failed;
-    if (c == 0 && (fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+    if (c == 0 &&
+        (fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
         c = -errno;
     if (c == 0)
         c = ea_write_all(fd, b.p, b.n);
@@ -205,7 +211,8 @@ static int dead_letter(struct ea_sink_runner *r, const struct ea_record_view *v,
         ea_buf_addf(&b, "{\"epoch\":%" PRIu64 ",\"reason\":", v->epoch);
         ea_buf_add_json(&b, ea_str(ea_err_text(why)));
         ea_buf_addf(&b, ",\"seq\":%" PRIu64 ",\"sink\":\"%s\"}", v->seq, r->name);
-        c = ea_elog_append(r->log, EA_REC_DELIVERY_REJECTED, ea_buf_str(&b), false, ea_mono_now() + 1000000, NULL, err);
+        c = ea_elog_append(r->log, EA_REC_DELIVERY_REJECTED, ea_buf_str(&b), false,
+                           ea_mono_now() + 1000000, NULL, err);
     }
     ea_buf_done(&b);
     return c;
@@ -218,8 +225,10 @@ static enum step failed_step(enum ea_sink_answer a)
     return a == EA_SINK_HOLD ? STEP_HELD : STEP_FAILED;
 }
 
-/* A refusal: what was sent before it is flushed and committed first, so that the dead letter is written once. */
-static enum step refuse(struct ea_sink_runner *r, const struct ea_record_view *v, struct ea_cursor before, struct ea_err *err)
+/* A refusal: what was sent before it is flushed and committed first, so that the dead letter is
+ * written once. */
+static enum step refuse(struct ea_sink_runner *r, const struct ea_record_view *v,
+                        struct ea_cursor before, struct ea_err *err)
 {
     struct ea_cursor behind = r->next;
     struct ea_err why = *err;
@@ -320,8 +329,10 @@ static void *run(void *arg)
             ea_reader_close(r->reader);
             r->reader = NULL;
         } else if (s == STEP_IDLE) {
-            /* Told that there is more and still nothing read: the cursor stands in another epoch, nothing to hurry for. */
-            if (ea_elog_wait_appended(r->log, r->at.epoch, r->at.seq_next, IDLE_US) == 0 && ++idle > 1)
+            /* Told that there is more and still nothing read: the cursor stands in another epoch,
+             * nothing to hurry for. */
+            if (ea_elog_wait_appended(r->log, r->at.epoch, r->at.seq_next, IDLE_US) == 0 &&
+                ++idle > 1)
                 ea_sleep_us(20000);
         } else {
             idle = 0;
@@ -369,14 +380,22 @@ static int read_config(struct ea_sink_runner *r, const struct ea_val *config, st
         struct ea_str key = ea_val_text(&config->members[i].key);
 
         if (!known_option(ea_sink_common_options, key) && !known_option(r->ops->options, key))
-            return ea_fail(err, -EINVAL, "sink %s: unknown option '%.*s' (see `eucs-agent sinks list`)", r->name, EA_STRF(key));
+            return ea_fail(err, -EINVAL,
+                           "sink %s: unknown option '%.*s' (see `eucs-agent sinks list`)", r->name,
+                           EA_STRF(key));
     }
     if (!ea_str_is(start, "now") && !ea_str_is(start, "oldest"))
         return ea_fail(err, -EINVAL, "sink %s: start is now or oldest", r->name);
-    if (ea_str_to_duration_us(ea_sink_opt(config, ea_sink_common_options, "retryBase"), &r->retry_base_us) < 0 ||
-        ea_str_to_duration_us(ea_sink_opt(config, ea_sink_common_options, "retryMax"), &r->retry_max_us) < 0 || r->retry_base_us == 0 ||
-        r->retry_max_us < r->retry_base_us || r->retry_max_us > 3600000000u)
-        return ea_fail(err, -EINVAL, "sink %s: retryBase and retryMax are durations, 0 < retryBase <= retryMax <= 1h", r->name);
+    if (ea_str_to_duration_us(ea_sink_opt(config, ea_sink_common_options, "retryBase"),
+                              &r->retry_base_us) < 0 ||
+        ea_str_to_duration_us(ea_sink_opt(config, ea_sink_common_options, "retryMax"),
+                              &r->retry_max_us) < 0 ||
+        r->retry_base_us == 0 || r->retry_max_us < r->retry_base_us ||
+        r->retry_max_us > 3600000000u)
+        return ea_fail(
+            err, -EINVAL,
+            "sink %s: retryBase and retryMax are durations, 0 < retryBase <= retryMax <= 1h",
+            r->name);
     return read_types(r, config, err);
 }
 
@@ -392,7 +411,8 @@ static void runner_free(struct ea_sink_runner *r)
     free(r);
 }
 
-int ea_sink_start(struct ea_elog *log, const char *log_dir, const char *name, const struct ea_sink_ops *ops, const struct ea_val *config,
+int ea_sink_start(struct ea_elog *log, const char *log_dir, const char *name,
+                  const struct ea_sink_ops *ops, const struct ea_val *config,
                   struct ea_sink_runner **ret, struct ea_err *err)
 {
     struct ea_sink_runner *r;
@@ -401,13 +421,15 @@ int ea_sink_start(struct ea_elog *log, const char *log_dir, const char *name, co
 
     *ret = NULL;
     if (!ea_sink_name_ok(ea_str(name)))
-        return ea_fail(err, -EINVAL, "a sink's name is 1 to 64 letters, digits, '-', '_', '.', not '%s'", name);
+        return ea_fail(err, -EINVAL,
+                       "a sink's name is 1 to 64 letters, digits, '-', '_', '.', not '%s'", name);
     r = ea_xalloc(sizeof(*r));
     r->name = ea_str_dupz(ea_str(name));
     r->dir = ea_str_dupz(ea_str(log_dir));
     r->ops = ops;
     r->log = log;
-    EA_ASSERT(pthread_condattr_init(&attr) == 0 && pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+    EA_ASSERT(pthread_condattr_init(&attr) == 0 &&
+              pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
     EA_ASSERT(pthread_mutex_init(&r->m, NULL) == 0 && pthread_cond_init(&r->wake, &attr) == 0);
     pthread_condattr_destroy(&attr);
     c = read_config(r, config, err);

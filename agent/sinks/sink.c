@@ -21,7 +21,8 @@ const struct ea_sink_ops *ea_sink_find(struct ea_str name)
     return NULL;
 }
 
-struct ea_str ea_sink_opt(const struct ea_val *config, const struct ea_sink_option *options, const char *key)
+struct ea_str ea_sink_opt(const struct ea_val *config, const struct ea_sink_option *options,
+                          const char *key)
 {
     const struct ea_val *v = ea_val_get(config, ea_str(key));
 
@@ -33,7 +34,8 @@ struct ea_str ea_sink_opt(const struct ea_val *config, const struct ea_sink_opti
     return EA_STR_NULL;
 }
 
-int ea_sink_opt_bool(const struct ea_val *config, const struct ea_sink_option *options, const char *key, bool *ret, struct ea_err *err)
+int ea_sink_opt_bool(const struct ea_val *config, const struct ea_sink_option *options,
+                     const char *key, bool *ret, struct ea_err *err)
 {
     const struct ea_val *v = ea_val_get(config, ea_str(key));
     struct ea_str s = ea_sink_opt(config, options, key);
@@ -42,13 +44,15 @@ int ea_sink_opt_bool(const struct ea_val *config, const struct ea_sink_option *o
         *ret = v->b;
         return 0;
     }
-    if ((v && v->type != EA_V_STRING && v->type != EA_V_NULL) || (!ea_str_is(s, "true") && !ea_str_is(s, "false")))
+    if ((v && v->type != EA_V_STRING && v->type != EA_V_NULL) ||
+        (!ea_str_is(s, "true") && !ea_str_is(s, "false")))
         return ea_fail(err, -EINVAL, "%s must be true or false", key);
     *ret = ea_str_is(s, "true");
     return 0;
 }
 
-int ea_sink_opt_bytes(const struct ea_val *config, const struct ea_sink_option *options, const char *key, uint64_t *ret, struct ea_err *err)
+int ea_sink_opt_bytes(const struct ea_val *config, const struct ea_sink_option *options,
+                      const char *key, uint64_t *ret, struct ea_err *err)
 {
     const struct ea_val *v = ea_val_get(config, ea_str(key));
 
@@ -56,7 +60,8 @@ int ea_sink_opt_bytes(const struct ea_val *config, const struct ea_sink_option *
         *ret = (uint64_t)v->i;
         return 0;
     }
-    if ((v && v->type != EA_V_STRING && v->type != EA_V_NULL) || ea_str_to_bytes(ea_sink_opt(config, options, key), ret) < 0)
+    if ((v && v->type != EA_V_STRING && v->type != EA_V_NULL) ||
+        ea_str_to_bytes(ea_sink_opt(config, options, key), ret) < 0)
         return ea_fail(err, -EINVAL, "%s must be a number of bytes such as 64Mi", key);
     return 0;
 }

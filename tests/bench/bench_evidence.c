@@ -1,5 +1,6 @@
-/* Appending records of 1 kB to the evidence log, beside a plain write() of the same bytes, in the same folder and the same run.
- * EA_BENCH_RECORDS (default 1000000) records, in rounds that take turns, so that a busy disk slows both. */
+/* Appending records of 1 kB to the evidence log, beside a plain write() of the same bytes, in the
+ * same folder and the same run. EA_BENCH_RECORDS (default 1000000) records, in rounds that take
+ * turns, so that a busy disk slows both. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -67,7 +68,10 @@ int main(void)
 {
     const char *tmp = getenv("TMPDIR"), *want = getenv("EA_BENCH_RECORDS");
     uint64_t total = 1000000;
-    struct ea_elog_opts o = {.domain = "eucs-agent.local", .first_epoch = 1, .agent_version = "bench", .disk_limit = 4ull << 30,
+    struct ea_elog_opts o = {.domain = "eucs-agent.local",
+                             .first_epoch = 1,
+                             .agent_version = "bench",
+                             .disk_limit = 4ull << 30,
                              .keep_free_percent = 100};
     struct ea_elog *l = NULL;
     struct ea_elog_stat st;
@@ -101,8 +105,10 @@ int main(void)
     if (ea_elog_close(l, "bench", &err) < 0)
         die("close", &err);
     close(fd);
-    printf("evidence_append_1k: %.0f records/s, %.0f %% of plain write() (bar 200000/s and 50 %%; %.0f writes/s, %llu syncs)\n",
-           (double)per_round * ROUNDS / ours, 100.0 * plain / ours, (double)per_round * ROUNDS / plain, (unsigned long long)st.syncs);
+    printf("evidence_append_1k: %.0f records/s, %.0f %% of plain write() (bar 200000/s and 50 %%; "
+           "%.0f writes/s, %llu syncs)\n",
+           (double)per_round * ROUNDS / ours, 100.0 * plain / ours,
+           (double)per_round * ROUNDS / plain, (unsigned long long)st.syncs);
     snprintf(cmd, sizeof(cmd), "rm -rf '%s'", dir);
     free(body);
     free(line);

@@ -1,7 +1,8 @@
 /* Recovery of a log whose files were damaged. The first byte of the input chooses:
- *   even  the rest is a segment file: walking it stays inside it, goes forward, and finds only whole records
- *   odd   the rest are changes (file, offset, xor) to a small closed log on disk: opening it never crashes, its new records are there
- *         afterwards, no id has two contents, and verify says whether it holds */
+ *   even  the rest is a segment file: walking it stays inside it, goes forward, and finds only
+ * whole records odd   the rest are changes (file, offset, xor) to a small closed log on disk:
+ * opening it never crashes, its new records are there afterwards, no id has two contents, and
+ * verify says whether it holds */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -78,8 +79,9 @@ static void segment_in_memory(const uint8_t *data, size_t size, bool mend)
 
 /* ---- a log on disk ---- */
 
-static const char *const NAMES[] = {"seg-0000000000000001.ev", "seg-0000000000000002.ev", "state", "epochs/1/checkpoint",
-                                    "epochs/1/key.pem", "epochs/1/private.pem", "epochs/1/origin", "uids"};
+static const char *const NAMES[] = {
+    "seg-0000000000000001.ev", "seg-0000000000000002.ev", "state",           "epochs/1/checkpoint",
+    "epochs/1/key.pem",        "epochs/1/private.pem",    "epochs/1/origin", "uids"};
 static struct {
     char *p;
     size_t n;
@@ -88,8 +90,12 @@ static char dir[128];
 
 static struct ea_elog_opts options(void)
 {
-    return (struct ea_elog_opts){
-        .dir = dir, .domain = "eucs-agent.local", .first_epoch = 1, .boot_id = "boot", .segment_bytes = 16384, .keep_free_percent = 100};
+    return (struct ea_elog_opts){.dir = dir,
+                                 .domain = "eucs-agent.local",
+                                 .first_epoch = 1,
+                                 .boot_id = "boot",
+                                 .segment_bytes = 16384,
+                                 .keep_free_percent = 100};
 }
 
 static void append(struct ea_elog *l, unsigned n)
@@ -97,7 +103,8 @@ static void append(struct ea_elog *l, unsigned n)
     for (unsigned i = 0; i < n; i++) {
         struct ea_err err;
 
-        if (ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"result\":\"pass\"}"), false, 0, NULL, &err) < 0) {
+        if (ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"result\":\"pass\"}"), false, 0, NULL,
+                           &err) < 0) {
             fprintf(stderr, "%s\n", err.text);
             abort();
         }
@@ -113,7 +120,8 @@ static void remove_below(const char *path, bool self)
         char sub[EA_PATH];
         struct stat st;
 
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || ea_path(sub, path, "%s", e->d_name) < 0)
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+            ea_path(sub, path, "%s", e->d_name) < 0)
             continue;
         if (lstat(sub, &st) == 0 && S_ISDIR(st.st_mode))
             remove_below(sub, true);
@@ -141,7 +149,8 @@ static void make_template(void)
 
     if (files[0].p)
         return;
-    snprintf(dir, sizeof(dir), "%s/ea-fuzz-spool-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(dir, sizeof(dir), "%s/ea-fuzz-spool-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     CHECK(mkdtemp(dir) != NULL);
     atexit(remove_dir);
     o = options();
@@ -151,7 +160,8 @@ static void make_template(void)
     for (size_t i = 0; i < EA_COUNT(NAMES); i++) {
         char path[EA_PATH];
 
-        CHECK(ea_path(path, dir, "%s", NAMES[i]) == 0 && ea_read_file(path, 1u << 20, &files[i].p, &files[i].n, &err) == 0);
+        CHECK(ea_path(path, dir, "%s", NAMES[i]) == 0 &&
+              ea_read_file(path, 1u << 20, &files[i].p, &files[i].n, &err) == 0);
     }
 }
 
@@ -170,7 +180,8 @@ static void write_files(const uint8_t *data, size_t size)
 
             if (data[k] % (2 * EA_COUNT(NAMES)) == i)
                 p[off % files[i].n] = (char)(p[off % files[i].n] ^ data[k + 3]);
-            else if (data[k] % (2 * EA_COUNT(NAMES)) == i + EA_COUNT(NAMES) && (data[k] & 0xc0) == 0xc0)
+            else if (data[k] % (2 * EA_COUNT(NAMES)) == i + EA_COUNT(NAMES) &&
+                     (data[k] & 0xc0) == 0xc0)
                 n = off % (files[i].n + 1);
         }
         f = fopen(path, "we");

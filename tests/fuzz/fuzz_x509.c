@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     CHECK(r == 0 || (r == -EINVAL && err.text[0]));
     if (r == 0)
-        CHECK(memchr(info.subject, 0, sizeof(info.subject)) && memchr(info.issuer, 0, sizeof(info.issuer)) &&
+        CHECK(memchr(info.subject, 0, sizeof(info.subject)) &&
+              memchr(info.issuer, 0, sizeof(info.issuer)) &&
               memchr(info.key_type, 0, sizeof(info.key_type)));
     r = ea_key_from_pem(pem, &k, &err);
     CHECK(r == 0 || r == -EINVAL);

@@ -1,4 +1,5 @@
-/* sinks/file/file.c - the record's bytes and a line feed, appended to a file: what a collector on the node picks up, or an archive. */
+/* sinks/file/file.c - the record's bytes and a line feed, appended to a file: what a collector on
+ * the node picks up, or an archive. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,12 +26,14 @@ static const struct ea_sink_option options[] = {
     {"path", "string", NULL, "file to append to; made when missing, its folder too"},
     {"sync", "bool", "true", "fdatasync after each batch: delivered means on the disk"},
     {"mode", "octal", "0640", "permissions of a new file"},
-    {"maxBytes", "bytes", "0", "at this size the file is renamed to PATH.1, PATH.1 to PATH.2, …; 0 = never"},
+    {"maxBytes", "bytes", "0",
+     "at this size the file is renamed to PATH.1, PATH.1 to PATH.2, …; 0 = never"},
     {"keep", "number", "5", "renamed files that are kept"},
     {NULL},
 };
 
-/* A line without its end was being written when the process was killed; its record was not acknowledged and comes again. */
+/* A line without its end was being written when the process was killed; its record was not
+ * acknowledged and comes again. */
 static int drop_half_line(int fd)
 {
     struct stat st;
@@ -131,18 +134,21 @@ static bool still_there(const struct ea_sink *s)
 {
     struct stat a, b;
 
-    return s->fd >= 0 && fstat(s->fd, &a) == 0 && stat(s->path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return s->fd >= 0 && fstat(s->fd, &a) == 0 && stat(s->path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
 }
 
 static int rotate(struct ea_sink *s, uint64_t more, struct ea_err *err)
 {
     struct stat st;
 
-    if (s->max_bytes == 0 || fstat(s->fd, &st) < 0 || st.st_size == 0 || (uint64_t)st.st_size + more <= s->max_bytes)
+    if (s->max_bytes == 0 || fstat(s->fd, &st) < 0 || st.st_size == 0 ||
+        (uint64_t)st.st_size + more <= s->max_bytes)
         return 0;
     for (uint64_t i = s->keep; i > 0; i--) {
         EA_AUTO_FREE char *to = ea_xasprintf("%s.%" PRIu64, s->path, i);
-        EA_AUTO_FREE char *from = i > 1 ? ea_xasprintf("%s.%" PRIu64, s->path, i - 1) : ea_str_dupz(ea_str(s->path));
+        EA_AUTO_FREE char *from =
+            i > 1 ? ea_xasprintf("%s.%" PRIu64, s->path, i - 1) : ea_str_dupz(ea_str(s->path));
 
         if (rename(from, to) < 0 && errno != ENOENT)
             return ea_fail(err, -errno, "renaming %s: %s", from, strerror(errno));
@@ -154,41 +160,52 @@ static int rotate(struct ea_sink *s, uint64_t more, struct ea_err *err)
 
 static enum ea_sink_answer failed(int code)
 {
-    return code == -ENOSPC || code == -EDQUOT || code == -EACCES || code == -EROFS || code == -EFBIG ? EA_SINK_HOLD : EA_SINK_RETRY;
+    return code == -ENOSPC || code == -EDQUOT || code == -EACCES || code == -EROFS || code == -EFBIG
+               ? EA_SINK_HOLD
+               : EA_SINK_RETRY;
+}
+
+/* All of a batch or nothing: what is written again must not stand behind a torn line. */
+static int write_batch(struct ea_sink *s)
+{
+    struct stat st;
+    bool regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
+    int r = ea_write_all(s->fd, s->lines.p, s->lines.n);
+
+    if (r == 0 && s->sync && regular && fdatasync(s->fd) < 0)
+        r = -errno;
+    if (r < 0 && regular && ftruncate(s->fd, st.st_size) < 0)
+        r = -EIO;
+    return r;
+}
+
+static int reopen(struct ea_sink *s, struct ea_err *err)
+{
+    if (still_there(s))
+        return 0;
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+    return open_file(s, err);
 }
 
 static enum ea_sink_answer file_flush(struct ea_sink *s, struct ea_err *err)
 {
-    struct stat st;
-    int r = 0;
+    int r;
 
     if (s->lines.n == 0)
         return EA_SINK_SENT;
-    if (!still_there(s)) {
-        if (s->fd >= 0)
-            close(s->fd);
-        s->fd = -1;
-        r = open_file(s, err);
-    }
+    r = reopen(s, err);
     if (r == 0)
         r = rotate(s, s->lines.n, err);
-    if (r == 0) {
-        bool regular = fstat(s->fd, &st) == 0 && S_ISREG(st.st_mode);
-
-        r = ea_write_all(s->fd, s->lines.p, s->lines.n);
-        if (r == 0 && s->sync && regular && fdatasync(s->fd) < 0)
-            r = -errno;
-        /* All of a batch or nothing: what is written again must not stand behind a torn line. */
-        if (r < 0 && regular && ftruncate(s->fd, st.st_size) < 0)
-            r = -EIO;
-        if (r < 0)
-            ea_fail(err, r, "writing %s: %s", s->path, strerror(-r));
-    }
+    if (r == 0 && (r = write_batch(s)) < 0)
+        ea_fail(err, r, "writing %s: %s", s->path, strerror(-r));
     ea_buf_clear(&s->lines);
     return r == 0 ? EA_SINK_SENT : failed(r);
 }
 
-static enum ea_sink_answer file_send(struct ea_sink *s, const struct ea_record_view *r, struct ea_err *err)
+static enum ea_sink_answer file_send(struct ea_sink *s, const struct ea_record_view *r,
+                                     struct ea_err *err)
 {
     if (ea_buf_adds(&s->lines, r->bytes) < 0 || ea_buf_addc(&s->lines, '\n') < 0) {
         ea_buf_clear(&s->lines);

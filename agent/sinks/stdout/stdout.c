@@ -1,4 +1,5 @@
-/* sinks/stdout/stdout.c - the record's bytes and a line feed on standard output, for a node's log collector. */
+/* sinks/stdout/stdout.c - the record's bytes and a line feed on standard output, for a node's log
+ * collector. */
 #include <poll.h>
 #include <unistd.h>
 
@@ -32,7 +33,8 @@ static void stdout_close(struct ea_sink *s)
     free(s);
 }
 
-static enum ea_sink_answer stdout_send(struct ea_sink *s, const struct ea_record_view *r, struct ea_err *err)
+static enum ea_sink_answer stdout_send(struct ea_sink *s, const struct ea_record_view *r,
+                                       struct ea_err *err)
 {
     if (ea_buf_adds(&s->lines, r->bytes) < 0 || ea_buf_addc(&s->lines, '\n') < 0) {
         ea_buf_clear(&s->lines);
@@ -42,7 +44,8 @@ static enum ea_sink_answer stdout_send(struct ea_sink *s, const struct ea_record
     return EA_SINK_SENT;
 }
 
-/* Writes until a reader that does not read stops it for a second. Number of bytes taken; *ret_code says why it ended. */
+/* Writes until a reader that does not read stops it for a second. Number of bytes taken; *ret_code
+ * says why it ended. */
 static size_t write_some(const char *p, size_t n, int *ret_code)
 {
     size_t done = 0;
@@ -74,7 +77,8 @@ static size_t write_some(const char *p, size_t n, int *ret_code)
 
 static enum ea_sink_answer stopped(int code, struct ea_err *err)
 {
-    ea_fail(err, code, "writing standard output: %s", code == -ETIME ? "nobody reads" : strerror(-code));
+    ea_fail(err, code, "writing standard output: %s",
+            code == -ETIME ? "nobody reads" : strerror(-code));
     return code == -ETIME ? EA_SINK_RETRY : EA_SINK_HOLD;
 }
 
@@ -96,7 +100,8 @@ static enum ea_sink_answer stdout_flush(struct ea_sink *s, struct ea_err *err)
         ea_buf_clear(&s->lines);
         return EA_SINK_SENT;
     }
-    /* The batch comes again; the line that was begun is finished first, so that no line is ever torn. */
+    /* The batch comes again; the line that was begun is finished first, so that no line is ever
+     * torn. */
     line = done;
     while (line > 0 && line < s->lines.n && s->lines.p[line - 1] != '\n')
         line++;

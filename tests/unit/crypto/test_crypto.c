@@ -1,4 +1,5 @@
-/* Digests against published vectors, keys and signatures against RFC 8032, certificates made and read back. */
+/* Digests against published vectors, keys and signatures against RFC 8032, certificates made and
+ * read back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,7 +50,8 @@ static void test_hmac(void **state)
     ea_hmac_sha256(EA_STR("Jefe"), EA_STR("what do ya want for nothing?"), h);
     assert_hex(h, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     memset(key, 0xaa, sizeof(key));
-    ea_hmac_sha256(ea_strn((char *)key, sizeof(key)), EA_STR("Test Using Larger Than Block-Size Key - Hash Key First"), h);
+    ea_hmac_sha256(ea_strn((char *)key, sizeof(key)),
+                   EA_STR("Test Using Larger Than Block-Size Key - Hash Key First"), h);
     assert_hex(h, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
@@ -111,13 +113,18 @@ static void test_ed25519(void **state)
     size_t n;
 
     /* RFC 8032 7.1 test 2. */
-    assert_int_equal(ea_unhex(EA_STR("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"), seed, 32, &n), 0);
+    assert_int_equal(
+        ea_unhex(EA_STR("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"), seed,
+                 32, &n),
+        0);
     assert_int_equal(ea_key_from_seed(seed, &k, &err), 0);
     assert_int_equal(ea_key_public_raw(k, raw), 0);
     assert_hex(raw, 32, "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
     assert_int_equal(ea_key_sign(k, EA_STR("r"), sig, &n, &err), 0);
     assert_int_equal(n, 64);
-    assert_hex(sig, 64, "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
+    assert_hex(sig, 64,
+               "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458"
+               "f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00");
     assert_int_equal(ea_key_verify(k, EA_STR("r"), ea_strn((char *)sig, n), &err), 0);
     assert_int_equal(ea_key_verify(k, EA_STR("s"), ea_strn((char *)sig, n), &err), -EBADMSG);
     sig[5] ^= 1;
@@ -174,7 +181,8 @@ static void test_bad_pem(void **state)
     struct ea_key *k = NULL;
     struct ea_cert_info info;
     struct ea_err err;
-    struct ea_str bad[] = {EA_STR(""), EA_STR("hello"), EA_STR("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")};
+    struct ea_str bad[] = {EA_STR(""), EA_STR("hello"),
+                           EA_STR("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")};
 
     for (size_t i = 0; i < EA_COUNT(bad); i++) {
         assert_int_equal(ea_key_from_pem(bad[i], &k, &err), -EINVAL);
@@ -192,8 +200,9 @@ static void make(const struct ea_cert_req *req, const struct pair *issuer, struc
 
     ea_buf_init(&ret->cert, 16384);
     ea_buf_init(&ret->key, 16384);
-    if (ea_cert_make(req, issuer ? ea_buf_str(&issuer->cert) : EA_STR_NULL, issuer ? ea_buf_str(&issuer->key) : EA_STR_NULL, &ret->cert,
-                     &ret->key, &err) < 0)
+    if (ea_cert_make(req, issuer ? ea_buf_str(&issuer->cert) : EA_STR_NULL,
+                     issuer ? ea_buf_str(&issuer->key) : EA_STR_NULL, &ret->cert, &ret->key,
+                     &err) < 0)
         fail_msg("%s", err.text);
 }
 
@@ -205,7 +214,8 @@ static void done(struct pair *p)
 
 static void test_certificates(void **state)
 {
-    static const char *const dns[] = {"eucs-agent.eucs-system.svc", "localhost", NULL}, *const ips[] = {"127.0.0.1", "::1", NULL},
+    static const char *const dns[] = {"eucs-agent.eucs-system.svc", "localhost", NULL},
+                             *const ips[] = {"127.0.0.1", "::1", NULL},
                              *const bad_ips[] = {"localhost", NULL};
     struct ea_cert_req ca = {.common_name = "test CA", .days = 365, .ca = true},
                        server = {.common_name = "server", .dns = dns, .ips = ips, .days = 30},
@@ -241,9 +251,12 @@ static void test_certificates(void **state)
     snprintf(cmd, sizeof(cmd), "%s/c.pem", dir);
     assert_int_equal(ea_write_file(cmd, c.cert.p, c.cert.n, 0600, &err), 0);
     snprintf(cmd, sizeof(cmd),
-             "cd %s && V='openssl verify -x509_strict -CAfile a.pem' && $V -purpose sslserver -verify_hostname localhost b.pem >/dev/null && "
-             "$V -purpose sslserver -verify_ip ::1 b.pem >/dev/null && $V -purpose sslclient c.pem >/dev/null && "
-             "! $V -purpose sslserver -verify_hostname other b.pem >/dev/null 2>&1 && ! $V -purpose sslserver c.pem >/dev/null 2>&1; r=$?; "
+             "cd %s && V='openssl verify -x509_strict -CAfile a.pem' && $V -purpose sslserver "
+             "-verify_hostname localhost b.pem >/dev/null && "
+             "$V -purpose sslserver -verify_ip ::1 b.pem >/dev/null && $V -purpose sslclient c.pem "
+             ">/dev/null && "
+             "! $V -purpose sslserver -verify_hostname other b.pem >/dev/null 2>&1 && ! $V "
+             "-purpose sslserver c.pem >/dev/null 2>&1; r=$?; "
              "rm -r %s; exit $r",
              dir, dir);
     assert_int_equal(system(cmd), 0);
@@ -251,11 +264,15 @@ static void test_certificates(void **state)
     /* Refused: an issuer's key that is not its own, a name that is no address, nonsense. */
     ea_buf_init(&d.cert, 16384);
     ea_buf_init(&d.key, 16384);
-    assert_int_equal(ea_cert_make(&server, ea_buf_str(&a.cert), ea_buf_str(&b.key), &d.cert, &d.key, &err), -EINVAL);
+    assert_int_equal(
+        ea_cert_make(&server, ea_buf_str(&a.cert), ea_buf_str(&b.key), &d.cert, &d.key, &err),
+        -EINVAL);
     server.ips = bad_ips;
-    assert_int_equal(ea_cert_make(&server, EA_STR_NULL, EA_STR_NULL, &d.cert, &d.key, &err), -EINVAL);
+    assert_int_equal(ea_cert_make(&server, EA_STR_NULL, EA_STR_NULL, &d.cert, &d.key, &err),
+                     -EINVAL);
     server.common_name = "";
-    assert_int_equal(ea_cert_make(&server, EA_STR_NULL, EA_STR_NULL, &d.cert, &d.key, &err), -EINVAL);
+    assert_int_equal(ea_cert_make(&server, EA_STR_NULL, EA_STR_NULL, &d.cert, &d.key, &err),
+                     -EINVAL);
     done(&a);
     done(&b);
     done(&c);
@@ -288,8 +305,10 @@ static void test_seeds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),     cmocka_unit_test(test_hmac),    cmocka_unit_test(test_threads),      cmocka_unit_test(test_random),
-        cmocka_unit_test(test_ed25519),    cmocka_unit_test(test_bad_pem), cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_sha256),     cmocka_unit_test(test_hmac),
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_random),
+        cmocka_unit_test(test_ed25519),    cmocka_unit_test(test_bad_pem),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_seeds),
     };
 

@@ -126,7 +126,8 @@ static EA_UNUSED void assert_holds(const char *path)
         fail_msg("%s does not hold: %s", path, rep.where);
 }
 
-/* Counts records that a reader gives from the oldest on; checks that seqs rise by one within an epoch. */
+/* Counts records that a reader gives from the oldest on; checks that seqs rise by one within an
+ * epoch. */
 static EA_UNUSED uint64_t count_records(const char *dir, uint64_t *ret_damaged)
 {
     struct ea_reader *r = NULL;

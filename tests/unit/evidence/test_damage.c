@@ -1,11 +1,13 @@
-/* Truncation at every byte, flipped bits everywhere, zeros and garbage in the tail, failing disks: nothing is lost silently. */
+/* Truncation at every byte, flipped bits everywhere, zeros and garbage in the tail, failing disks:
+ * nothing is lost silently. */
 #include <signal.h>
 
 #include "helper.h"
 
 #include <sys/resource.h>
 
-/* A closed log of three records (opened, one, closed) in one segment, with a cursor, every file of it in memory. */
+/* A closed log of three records (opened, one, closed) in one segment, with a cursor, every file of
+ * it in memory. */
 struct file {
     char name[64];
     uint8_t *p;
@@ -95,14 +97,16 @@ static void test_every_flip(void **state)
     assert_holds(test_dir);
     used = ea_last_nonzero(files[0].p, files[0].n);
     assert_true(used > 128 + 3 * 40);
-    /* Every bit of header, records and pads; a bit of every byte of the small files; samples of zeros. */
+    /* Every bit of header, records and pads; a bit of every byte of the small files; samples of
+     * zeros. */
     for (uint64_t i = 0; i < used * 8; i += getenv("EA_TEST_ALL") ? 1 : 3)
         must_break(&files[0], i / 8, (uint8_t)(1u << (i % 8)));
     for (uint64_t i = used; i < files[0].n; i += i < used + 16 ? 1 : 509)
         must_break(&files[0], i, (uint8_t)(1u << (i % 8)));
     must_break(&files[0], files[0].n - 1, 0x80);
     for (size_t k = 1; k < n_files; k++)
-        for (uint64_t i = 0; i < files[k].n; i += (i > 130 && files[k].n > 4096 && i < 4090) || i > 4240 ? 61 : 1)
+        for (uint64_t i = 0; i < files[k].n;
+             i += (i > 130 && files[k].n > 4096 && i < 4090) || i > 4240 ? 61 : 1)
             must_break(&files[k], i, (uint8_t)(1u << ((i * 5) % 8)));
     assert_holds(test_dir);
     drop_files();
@@ -127,7 +131,8 @@ static void test_flip_and_restart(void **state)
         close_log(l);
         assert_false(verify(test_dir).holds);
         n = count_records(test_dir, &damaged);
-        /* 3 old ones of which one may be gone, 3 new ones, and evidence.loss when one inside was lost. A flip in a pad costs none. */
+        /* 3 old ones of which one may be gone, 3 new ones, and evidence.loss when one inside was
+         * lost. A flip in a pad costs none. */
         if (n < 5 || n > 7)
             fail_msg("byte %" PRIu64 ": %" PRIu64 " records are left", i, n);
         sh("rm -rf '%s'/*; mkdir -p '%s'/epochs/1", test_dir, test_dir);
@@ -190,7 +195,9 @@ static void test_truncate_everywhere(void **state)
             want += ends[k] <= cut;
         got = count_records(test_dir, &damaged);
         if (got != want || damaged != 0)
-            fail_msg("cut at %" PRIu64 ": %" PRIu64 " records and %" PRIu64 " damaged, wanted %" PRIu64, cut, got, damaged, want);
+            fail_msg("cut at %" PRIu64 ": %" PRIu64 " records and %" PRIu64
+                     " damaged, wanted %" PRIu64,
+                     cut, got, damaged, want);
         if (verify(test_dir).holds)
             fail_msg("cut at %" PRIu64 " was not noticed", cut);
     }
@@ -225,7 +232,8 @@ static void open_and_leave(void *arg)
 static void test_tails(void **state)
 {
     struct ea_elog_opts o = options();
-    static const uint8_t garbage[] = "EVR1 this is no record, and it is long enough to look like a header of one, nearly";
+    static const uint8_t garbage[] =
+        "EVR1 this is no record, and it is long enough to look like a header of one, nearly";
 
     for (unsigned kind = 0; kind < 4; kind++) {
         struct ea_seg_image img;
@@ -271,7 +279,8 @@ static void test_lost_files(void **state)
     struct ea_elog_opts o = options();
     struct ea_position pos;
     struct ea_elog *l;
-    static const char *const victims[] = {"state", "epochs/1/private.pem", "epochs/1/origin", "seg-*"};
+    static const char *const victims[] = {"state", "epochs/1/private.pem", "epochs/1/origin",
+                                          "seg-*"};
 
     for (size_t i = 0; i < EA_COUNT(victims); i++) {
         l = open_log(&o);
@@ -282,7 +291,8 @@ static void test_lost_files(void **state)
         append(l, 1, &pos);
         assert_int_equal(pos.epoch, 2);
         close_log(l);
-        /* Missing records and a missing origin are breaches; a missing state or private key is only a new epoch. */
+        /* Missing records and a missing origin are breaches; a missing state or private key is only
+         * a new epoch. */
         assert_int_equal(verify(test_dir).holds, i < 2);
         sh("rm -rf '%s'/*", test_dir);
     }
@@ -315,7 +325,8 @@ static int fail_syncs;
 
 static int failing_sync(int fd)
 {
-    if (__atomic_load_n(&fail_syncs, __ATOMIC_RELAXED) > 0 && __atomic_fetch_sub(&fail_syncs, 1, __ATOMIC_RELAXED) > 0)
+    if (__atomic_load_n(&fail_syncs, __ATOMIC_RELAXED) > 0 &&
+        __atomic_fetch_sub(&fail_syncs, 1, __ATOMIC_RELAXED) > 0)
         return -EIO;
     return real_io.sync(fd);
 }
@@ -391,7 +402,9 @@ static void test_write_fails(void **state)
         for (int i = 0; i < 60; i++) {
             struct ea_position pos;
             struct ea_err err;
-            int r = ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"a\":\"0123456789012345678901234567890123456789\"}"), false, 0, &pos, &err);
+            int r = ea_elog_append(l, EA_REC_ASSESSMENT,
+                                   EA_STR("{\"a\":\"0123456789012345678901234567890123456789\"}"),
+                                   false, 0, &pos, &err);
 
             if (r == 0) {
                 assert_true(pos.seq > last);
@@ -425,7 +438,8 @@ static void no_space_child(void *arg)
     for (int i = 0; i < 100; i++) {
         struct ea_err err;
 
-        failed += ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"a\":1}"), false, ea_mono_now() + 3000000, NULL, &err) < 0;
+        failed += ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"a\":1}"), false,
+                                 ea_mono_now() + 3000000, NULL, &err) < 0;
     }
     if (failed == 0 || failed == 100)
         _exit(98);
@@ -500,11 +514,13 @@ static void test_block_when_full(void **state)
     o.disk_limit = 3 * 16384;
     o.block_when_full = true;
     l = open_log(&o);
-    while (ok < 1000 && (r = ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"a\":1}"), false, 0, NULL, &err)) == 0)
+    while (ok < 1000 && (r = ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("{\"a\":1}"), false, 0,
+                                            NULL, &err)) == 0)
         ok++;
     assert_int_equal(r, -ENOSPC);
     assert_true(ok > 20);
-    assert_int_equal(ea_elog_close(l, "sigterm", &err), -ENOSPC); /* no room for log.closed: not a clean close */
+    assert_int_equal(ea_elog_close(l, "sigterm", &err),
+                     -ENOSPC); /* no room for log.closed: not a clean close */
     assert_holds(test_dir);
     assert_true(count_records(test_dir, NULL) >= ok);
 }
@@ -513,9 +529,17 @@ static void test_block_when_full(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_every_flip), T(test_flip_and_restart), T(test_header_is_rebuilt), T(test_truncate_everywhere),
-        T(test_tails),      T(test_lost_files),       T(test_sync_fails),        T(test_write_fails),
-        T(test_no_space),   T(test_evict_oldest),     T(test_block_when_full),
+        T(test_every_flip),
+        T(test_flip_and_restart),
+        T(test_header_is_rebuilt),
+        T(test_truncate_everywhere),
+        T(test_tails),
+        T(test_lost_files),
+        T(test_sync_fails),
+        T(test_write_fails),
+        T(test_no_space),
+        T(test_evict_oldest),
+        T(test_block_when_full),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

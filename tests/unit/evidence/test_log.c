@@ -23,12 +23,15 @@ static void test_open_append_close(void **state)
     assert_true(ea_str_starts(ea_str(text), EA_STR("9b2c1a4e-0000-4000-8000-00000000000a-e1-5:")));
     assert_int_equal(strlen(text), 36 + 6 + 16);
     ea_elog_stat(l, &st);
-    assert_string_equal(st.origin, "eucs-agent.local/c/6f1d0b9e-0000-4000-8000-000000000001/n/9b2c1a4e-0000-4000-8000-00000000000a/e/1");
+    assert_string_equal(st.origin, "eucs-agent.local/c/6f1d0b9e-0000-4000-8000-000000000001/n/"
+                                   "9b2c1a4e-0000-4000-8000-00000000000a/e/1");
     assert_int_equal(st.next_seq, 6);
     assert_true(st.healthy);
     /* Bad input is refused and changes nothing. */
-    assert_int_equal(ea_elog_append(l, (enum ea_record_type)99, EA_STR("{}"), false, 0, NULL, &err), -EINVAL);
-    assert_int_equal(ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("[]"), false, 0, NULL, &err), -EINVAL);
+    assert_int_equal(ea_elog_append(l, (enum ea_record_type)99, EA_STR("{}"), false, 0, NULL, &err),
+                     -EINVAL);
+    assert_int_equal(ea_elog_append(l, EA_REC_ASSESSMENT, EA_STR("[]"), false, 0, NULL, &err),
+                     -EINVAL);
     close_log(l);
     rep = verify(test_dir);
     assert_true(rep.holds);
@@ -75,7 +78,8 @@ static void test_large_records(void **state)
     memset(big, 'x', 1u << 20);
     memcpy(big, "{\"a\":\"", 6);
     memcpy(big + (1u << 20) - 2, "\"}", 3);
-    assert_int_equal(ea_elog_append(l, EA_REC_ASSESSMENT, ea_strn(big, 1u << 20), false, 0, &pos, &err), -E2BIG);
+    assert_int_equal(
+        ea_elog_append(l, EA_REC_ASSESSMENT, ea_strn(big, 1u << 20), false, 0, &pos, &err), -E2BIG);
     close_log(l);
 }
 
@@ -105,9 +109,12 @@ static void test_foreign_files(void **state)
     struct ea_elog *l = NULL;
     struct ea_err err = {0};
 
-    sh("head -c 20000 /dev/urandom > %s/seg-0000000000000001.ev; sha256sum < %s/seg-0000000000000001.ev > %s.sum", test_dir, test_dir, test_dir);
+    sh("head -c 20000 /dev/urandom > %s/seg-0000000000000001.ev; sha256sum < "
+       "%s/seg-0000000000000001.ev > %s.sum",
+       test_dir, test_dir, test_dir);
     assert_int_equal(ea_elog_open(&o, &l, &err), -EINVAL);
-    sh("sha256sum < %s/seg-0000000000000001.ev | cmp - %s.sum; rm %s.sum %s/seg-*", test_dir, test_dir, test_dir, test_dir);
+    sh("sha256sum < %s/seg-0000000000000001.ev | cmp - %s.sum; rm %s.sum %s/seg-*", test_dir,
+       test_dir, test_dir, test_dir);
     sh("echo hello > %s/state", test_dir);
     assert_int_equal(ea_elog_open(&o, &l, &err), -EINVAL);
     sh("grep -q hello %s/state", test_dir);
@@ -190,7 +197,8 @@ static size_t collect(struct identity *v, size_t cap)
     return n;
 }
 
-/* Delivered, then lost with the power: the tail is cut at every length, the machine boots again, and no id has two contents. */
+/* Delivered, then lost with the power: the tail is cut at every length, the machine boots again,
+ * and no id has two contents. */
 static void test_ids_after_power_loss(void **state)
 {
     static struct identity before[64], after[64];
@@ -323,7 +331,8 @@ static void test_checkpoints(void **state)
         ea_sleep_us(20000);
         ea_elog_stat(l, &st);
     }
-    assert_true(st.last_checkpoint_size >= 13); /* 11, checkpoint.published, the one record; made by time */
+    assert_true(st.last_checkpoint_size >=
+                13); /* 11, checkpoint.published, the one record; made by time */
     ea_sleep_us(150000);
     ea_elog_stat(l, &st);
     /* A checkpoint.published alone does not make the next checkpoint due. */
@@ -332,7 +341,8 @@ static void test_checkpoints(void **state)
         ea_sleep_us(20000);
         ea_elog_stat(l, &st);
     }
-    assert_true(st.next_seq > st.last_checkpoint_size + 1 || st.last_checkpoint_size > 14); /* a heartbeat came */
+    assert_true(st.next_seq > st.last_checkpoint_size + 1 ||
+                st.last_checkpoint_size > 14); /* a heartbeat came */
     assert_int_equal(ea_elog_wait_synced(l, &pos, ea_mono_now() + 5000000), 0);
     close_log(l);
     assert_holds(test_dir);
@@ -352,7 +362,8 @@ static void *always_thread(void *arg)
         struct ea_position pos;
         struct ea_err err = {0};
 
-        if (ea_elog_append(a->l, EA_REC_ADMISSION_DECISION, EA_STR("{\"allowed\":true}"), false, 0, &pos, &err) != 0 ||
+        if (ea_elog_append(a->l, EA_REC_ADMISSION_DECISION, EA_STR("{\"allowed\":true}"), false, 0,
+                           &pos, &err) != 0 ||
             ea_elog_wait_synced(a->l, &pos, ea_mono_now() + 20000000) != 0)
             return (void *)1;
     }
@@ -407,7 +418,8 @@ static void *race_thread(void *arg)
         char body[64];
 
         snprintf(body, sizeof(body), "{\"i\":%u,\"who\":%u}", i, a->who);
-        if (ea_elog_append(a->l, EA_REC_ASSESSMENT, ea_str(body), i % 16 == 0, i % 3 ? 0 : ea_mono_now() + 10000000, NULL, &err) != 0)
+        if (ea_elog_append(a->l, EA_REC_ASSESSMENT, ea_str(body), i % 16 == 0,
+                           i % 3 ? 0 : ea_mono_now() + 10000000, NULL, &err) != 0)
             return (void *)1;
     }
     return NULL;
@@ -551,10 +563,11 @@ static void test_reader_positions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_open_append_close), T(test_large_records),          T(test_two_owners),   T(test_foreign_files),
-        T(test_kill_same_boot),    T(test_kill_other_boot),        T(test_epoch_numbers), T(test_ids_after_power_loss),
-        T(test_checkpoints),       T(test_shorter_than_checkpoint), T(test_group_commit), T(test_threads_and_reader),
-        T(test_kill_while_appending), T(test_reader_positions),
+        T(test_open_append_close),       T(test_large_records),        T(test_two_owners),
+        T(test_foreign_files),           T(test_kill_same_boot),       T(test_kill_other_boot),
+        T(test_epoch_numbers),           T(test_ids_after_power_loss), T(test_checkpoints),
+        T(test_shorter_than_checkpoint), T(test_group_commit),         T(test_threads_and_reader),
+        T(test_kill_while_appending),    T(test_reader_positions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,8 @@ static void test_checkpoint(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_spool), cmocka_unit_test(test_checkpoint)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_spool),
+                                       cmocka_unit_test(test_checkpoint)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The published test vectors of the record format, the tree and the checkpoint, and JCS order where this room depends on it. */
+/* The published test vectors of the record format, the tree and the checkpoint, and JCS order where
+ * this room depends on it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,18 +12,23 @@
 #include "evidence/format.h"
 #include "evidence/record.h"
 
-#define ORIGIN "evidence.example.eu/c/6f1d0b9e-0000-4000-8000-000000000001/n/9b2c1a4e-0000-4000-8000-00000000000a/e/1"
+#define ORIGIN                                                                                     \
+    "evidence.example.eu/c/6f1d0b9e-0000-4000-8000-000000000001/n/"                                \
+    "9b2c1a4e-0000-4000-8000-00000000000a/e/1"
 
 static const char *const BODIES[3] = {
     "{\"agent_version\":\"0.1.0\",\"reason\":\"start\"}",
-    "{\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"api-7c9f\",\"namespace\":\"payments\",\"sha256\":"
-    "\"ecb4c485d13bae8a904c5f8c610dc0395f5be6afe2b691200582508fc9987b7f\",\"uid\":\"0d6c3b52-0000-4000-8000-0000000000b1\"},"
+    "{\"object\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"api-7c9f\",\"namespace\":"
+    "\"payments\",\"sha256\":"
+    "\"ecb4c485d13bae8a904c5f8c610dc0395f5be6afe2b691200582508fc9987b7f\",\"uid\":\"0d6c3b52-0000-"
+    "4000-8000-0000000000b1\"},"
     "\"result\":\"fail\",\"rule\":\"eucs.ops.21-1.no-privileged\"}",
     "{\"reason\":\"sigterm\"}"};
 static const char *const TYPES[3] = {"log.opened", "compliance.finding", "log.closed"};
-static const char *const LEAVES[3] = {"8b4ac0d34ea04e71250a6b6030f8d6cd7dd4ccc7cef9d302cdc7ee75380de265",
-                                      "aae9cc70c86ac33630aa0542e8b697046aa54d2b06b3542a6aea84e90f605089",
-                                      "6fac55c2aa59eb20820e9cf37b3af97274f87e65dc4d7a743fd6cb1b2febb9a5"};
+static const char *const LEAVES[3] = {
+    "8b4ac0d34ea04e71250a6b6030f8d6cd7dd4ccc7cef9d302cdc7ee75380de265",
+    "aae9cc70c86ac33630aa0542e8b697046aa54d2b06b3542a6aea84e90f605089",
+    "6fac55c2aa59eb20820e9cf37b3af97274f87e65dc4d7a743fd6cb1b2febb9a5"};
 #define GENESIS "05cc09fac6643d6e5f8866bf7a8eb4266b6c06c12dfcc049caaedfaf8d096a95"
 #define ROOT2 "fdda373aba15fa4049ad6f99048f9bdebfbbcc758d33d18b635cbfa63a716b0d"
 #define ROOT3 "e169480640f41b7382881b2dca435cb9d0f30b4fdd9d3351b10a469d5c1b8d53"
@@ -45,7 +51,9 @@ static void render_all(struct ea_buf out[3], uint8_t leaf[3][EA_SHA256_LEN])
     ea_genesis_hash(EA_STR(ORIGIN), prev);
     for (int i = 0; i < 3; i++) {
         ea_buf_init(&out[i], 4096);
-        assert_int_equal(ea_record_render(&out[i], TYPES[i], EA_STR(ORIGIN), (uint64_t)i, 1789000000000u + (uint64_t)i, prev, ea_str(BODIES[i])), 0);
+        assert_int_equal(ea_record_render(&out[i], TYPES[i], EA_STR(ORIGIN), (uint64_t)i,
+                                          1789000000000u + (uint64_t)i, prev, ea_str(BODIES[i])),
+                         0);
         ea_leaf_hash(ea_buf_str(&out[i]), leaf[i]);
         memcpy(prev, leaf[i], EA_SHA256_LEN);
     }
@@ -83,23 +91,40 @@ static void test_parse(void **state)
     render_all(out, leaf);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(ea_record_parse(ea_buf_str(&out[i]), &parts), 0);
-        assert_true(ea_str_is(parts.body, BODIES[i]) && ea_str_is(parts.type, TYPES[i]) && ea_str_is(parts.origin, ORIGIN));
+        assert_true(ea_str_is(parts.body, BODIES[i]) && ea_str_is(parts.type, TYPES[i]) &&
+                    ea_str_is(parts.origin, ORIGIN));
         assert_int_equal(parts.seq, i);
         assert_int_equal(parts.time_ms, 1789000000000u + (uint64_t)i);
         /* A record that is cut at either end is not one. */
         for (size_t n = 0; n < out[i].n; n++) {
             assert_int_equal(ea_record_parse(ea_strn(out[i].p, n), &parts), -EINVAL);
             if (n > 0)
-                assert_int_equal(ea_record_parse(ea_strn(out[i].p + n, out[i].n - n), &parts), -EINVAL);
+                assert_int_equal(ea_record_parse(ea_strn(out[i].p + n, out[i].n - n), &parts),
+                                 -EINVAL);
         }
         ea_buf_done(&out[i]);
     }
     assert_int_equal(ea_record_parse(EA_STR(""), &parts), -EINVAL);
     /* A second spelling of the same values is refused. */
-    assert_int_equal(ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"" GENESIS "\",\"seq\":00,\"time\":1,\"type\":\"t\",\"v\":1}"), &parts), -EINVAL);
-    assert_int_equal(ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"05CC09FAC6643D6E5F8866BF7A8EB4266B6C06C12DFCC049CAAEDFAF8D096A95\",\"seq\":0,\"time\":1,\"type\":\"t\",\"v\":1}"), &parts), -EINVAL);
-    assert_int_equal(ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"" GENESIS "\",\"seq\":9007199254740992,\"time\":1,\"type\":\"t\",\"v\":1}"), &parts), -EINVAL);
-    assert_int_equal(ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"" GENESIS "\",\"seq\":0,\"time\":1,\"type\":\"t\",\"v\":1}"), &parts), 0);
+    assert_int_equal(ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"" GENESIS
+                                            "\",\"seq\":00,\"time\":1,\"type\":\"t\",\"v\":1}"),
+                                     &parts),
+                     -EINVAL);
+    assert_int_equal(
+        ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":"
+                               "\"05CC09FAC6643D6E5F8866BF7A8EB4266B6C06C12DFCC049CAAEDFAF8D096A95"
+                               "\",\"seq\":0,\"time\":1,\"type\":\"t\",\"v\":1}"),
+                        &parts),
+        -EINVAL);
+    assert_int_equal(
+        ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"" GENESIS
+                               "\",\"seq\":9007199254740992,\"time\":1,\"type\":\"t\",\"v\":1}"),
+                        &parts),
+        -EINVAL);
+    assert_int_equal(ea_record_parse(EA_STR("{\"body\":{},\"origin\":\"o\",\"prev\":\"" GENESIS
+                                            "\",\"seq\":0,\"time\":1,\"type\":\"t\",\"v\":1}"),
+                                     &parts),
+                     0);
 }
 
 static void test_tree(void **state)
@@ -166,21 +191,28 @@ static void test_tree_sizes(void **state)
         for (uint64_t i = 0; i < n; i += 1 + n / 7) {
             unsigned depth = ea_tree_path((const uint8_t(*)[EA_SHA256_LEN])leaf, n, i, path);
 
-            assert_int_equal(ea_tree_path_root(leaf[i], i, n, (const uint8_t(*)[EA_SHA256_LEN])path, depth, got), 0);
+            assert_int_equal(
+                ea_tree_path_root(leaf[i], i, n, (const uint8_t(*)[EA_SHA256_LEN])path, depth, got),
+                0);
             assert_memory_equal(want, got, 32);
-            assert_int_equal(ea_tree_path_root(leaf[i], i, n, (const uint8_t(*)[EA_SHA256_LEN])path, depth + 1, got), -EINVAL);
+            assert_int_equal(ea_tree_path_root(leaf[i], i, n, (const uint8_t(*)[EA_SHA256_LEN])path,
+                                               depth + 1, got),
+                             -EINVAL);
             if (n > 1) {
                 path[0][0] ^= 1;
-                assert_int_equal(ea_tree_path_root(leaf[i], i, n, (const uint8_t(*)[EA_SHA256_LEN])path, depth, got), 0);
+                assert_int_equal(ea_tree_path_root(leaf[i], i, n,
+                                                   (const uint8_t(*)[EA_SHA256_LEN])path, depth,
+                                                   got),
+                                 0);
                 assert_memory_not_equal(want, got, 32);
             }
         }
     }
 }
 
-static const char CHECKPOINT[] =
-    ORIGIN "\n3\n4WlIBkD0G3OCiBstykNcudDzC0/dnTNRsQpGnVwbjVM=\n\n\xe2\x80\x94 " ORIGIN
-           " inigj/G1lv3QFOfjS6gwKj74vTSRTmRott7xWp4ioeAzsfI0oRyGxqz9lF8Jrkk99laaIVpXex7pzBrixitHfue3eAU=\n";
+static const char CHECKPOINT[] = ORIGIN
+    "\n3\n4WlIBkD0G3OCiBstykNcudDzC0/dnTNRsQpGnVwbjVM=\n\n\xe2\x80\x94 " ORIGIN " inigj/"
+    "G1lv3QFOfjS6gwKj74vTSRTmRott7xWp4ioeAzsfI0oRyGxqz9lF8Jrkk99laaIVpXex7pzBrixitHfue3eAU=\n";
 
 static void test_checkpoint(void **state)
 {
@@ -261,7 +293,8 @@ static void test_record_header(void **state)
     h.len = (uint32_t)out[0].n;
     h.payload_crc = ea_crc32c(0, out[0].p, out[0].n);
     ea_rec_header_put(raw, seed, &h);
-    assert_hex(raw, sizeof(raw), "4556523125010000000000000000000000a2b588a0010000010000000000000094bd04e19961c722");
+    assert_hex(raw, sizeof(raw),
+               "4556523125010000000000000000000000a2b588a0010000010000000000000094bd04e19961c722");
     assert_int_equal(ea_rec_header_get(raw, seed, &again), 0);
     assert_int_equal(again.len, 293);
     /* Bytes of another segment, epoch or log do not count. */
@@ -316,9 +349,11 @@ static void test_types(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_records),       cmocka_unit_test(test_parse),      cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_tree_sizes),    cmocka_unit_test(test_checkpoint), cmocka_unit_test(test_checkpoint_ecdsa),
-        cmocka_unit_test(test_record_header), cmocka_unit_test(test_crc32c),     cmocka_unit_test(test_types),
+        cmocka_unit_test(test_records),       cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_tree),          cmocka_unit_test(test_tree_sizes),
+        cmocka_unit_test(test_checkpoint),    cmocka_unit_test(test_checkpoint_ecdsa),
+        cmocka_unit_test(test_record_header), cmocka_unit_test(test_crc32c),
+        cmocka_unit_test(test_types),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

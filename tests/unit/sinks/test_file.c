@@ -1,4 +1,5 @@
-/* The file and stdout sinks by themselves: bytes, half lines, rotation, full disks, slow readers. */
+/* The file and stdout sinks by themselves: bytes, half lines, rotation, full disks, slow readers.
+ */
 #include "../evidence/helper.h"
 
 #include "doc/build.h"
@@ -139,8 +140,9 @@ static void test_rotation(void **state)
 static void test_bad_options(void **state)
 {
     const struct ea_sink_ops *ops = ea_sink_find(EA_STR("file"));
-    struct ea_val bad[] = {config("mode", "rw"), config("mode", "7777"), config("sync", "perhaps"), config("maxBytes", "many"),
-                           config("keep", "0"), ea_val_null()};
+    struct ea_val bad[] = {config("mode", "rw"),      config("mode", "7777"),
+                           config("sync", "perhaps"), config("maxBytes", "many"),
+                           config("keep", "0"),       ea_val_null()};
     struct ea_sink *s = NULL;
     struct ea_err err;
 

@@ -1,4 +1,5 @@
-/* The runner: delivery in order, retries, holds, refusals, filters, restarts, kills, eviction - and always the sum. */
+/* The runner: delivery in order, retries, holds, refusals, filters, restarts, kills, eviction - and
+ * always the sum. */
 #include <signal.h>
 
 #include "../evidence/helper.h"
@@ -33,7 +34,8 @@ static enum ea_sink_answer once(enum ea_sink_answer *a)
     return r;
 }
 
-static enum ea_sink_answer fake_send(struct ea_sink *s, const struct ea_record_view *r, struct ea_err *err)
+static enum ea_sink_answer fake_send(struct ea_sink *s, const struct ea_record_view *r,
+                                     struct ea_err *err)
 {
     enum ea_sink_answer a;
 
@@ -71,8 +73,10 @@ static void fake_close(struct ea_sink *s)
     free(s);
 }
 
-static const struct ea_sink_option fake_options[] = {{"colour", "string", NULL, "a test's option"}, {NULL}};
-static const struct ea_sink_ops fake = {"fake", "a test's destination", fake_options, fake_open, fake_send, fake_flush, fake_close};
+static const struct ea_sink_option fake_options[] = {{"colour", "string", NULL, "a test's option"},
+                                                     {NULL}};
+static const struct ea_sink_ops fake = {
+    "fake", "a test's destination", fake_options, fake_open, fake_send, fake_flush, fake_close};
 
 static struct ea_arena arena;
 
@@ -117,7 +121,8 @@ static int teardown(void **state)
     return gone(state);
 }
 
-static struct ea_sink_runner *start(struct ea_elog *l, const struct ea_sink_ops *ops, struct ea_val c)
+static struct ea_sink_runner *start(struct ea_elog *l, const struct ea_sink_ops *ops,
+                                    struct ea_val c)
 {
     struct ea_sink_runner *r = NULL;
     struct ea_err err = {0};
@@ -145,8 +150,8 @@ static struct ea_sink_stat drain(struct ea_sink_runner *r)
 static void assert_sum(const struct ea_sink_stat *st, uint64_t appended)
 {
     if (st->acked + st->filtered + st->dead + st->lost + st->pending != appended)
-        fail_msg("%" PRIu64 " appended, but %" PRIu64 " acked + %" PRIu64 " filtered + %" PRIu64 " dead + %" PRIu64 " lost + %" PRIu64
-                 " pending",
+        fail_msg("%" PRIu64 " appended, but %" PRIu64 " acked + %" PRIu64 " filtered + %" PRIu64
+                 " dead + %" PRIu64 " lost + %" PRIu64 " pending",
                  appended, st->acked, st->filtered, st->dead, st->lost, st->pending);
 }
 
@@ -154,7 +159,8 @@ static void assert_in_order(uint64_t first, uint64_t last)
 {
     uint64_t want = first;
 
-    /* Each at least once, and never a gap: a repeated piece starts at or before what was already there. */
+    /* Each at least once, and never a gap: a repeated piece starts at or before what was already
+     * there. */
     pthread_mutex_lock(&taken_m);
     for (size_t i = 0; i < n_taken; i++) {
         assert_true(taken[i].seq <= want);
@@ -230,7 +236,8 @@ static void test_retry_and_hold(void **state)
 {
     struct ea_elog_opts o = options();
     struct ea_elog *l = open_log(&o);
-    struct ea_sink_runner *r = start(l, &fake, config("retryBase", "5ms", "retryMax", "20ms", NULL));
+    struct ea_sink_runner *r =
+        start(l, &fake, config("retryBase", "5ms", "retryMax", "20ms", NULL));
     struct ea_sink_stat st;
     uint64_t n = 0;
 
@@ -300,7 +307,9 @@ static void test_filter(void **state)
 
     append(l, 50, NULL);
     for (int i = 0; i < 5; i++)
-        assert_int_equal(ea_elog_append(l, EA_REC_ADMISSION_DECISION, EA_STR("{\"allowed\":false}"), true, 0, NULL, &err), 0);
+        assert_int_equal(ea_elog_append(l, EA_REC_ADMISSION_DECISION, EA_STR("{\"allowed\":false}"),
+                                        true, 0, NULL, &err),
+                         0);
     append(l, 50, NULL);
     st = drain(r);
     assert_sum(&st, 105);
@@ -345,7 +354,8 @@ static void test_evicted(void **state)
     sh("cat %s/seg-* | grep -a evidence.loss | grep -a -q '\"sink\":\"siem\"'", test_dir);
 }
 
-/* Delivers into a file, dies, starts again: every record is in the file at least once, and the sum is right. */
+/* Delivers into a file, dies, starts again: every record is in the file at least once, and the sum
+ * is right. */
 static void deliver_and_die(void *arg)
 {
     struct ea_elog_opts o = options();
@@ -423,8 +433,9 @@ static void test_bad_config(void **state)
     struct ea_elog *l = open_log(&o);
     struct ea_sink_runner *r = NULL;
     struct ea_err err;
-    struct ea_val bad[] = {config("color", "red", NULL), config("start", "yesterday", NULL), config("retryBase", "soon", NULL),
-                           config("types", "no.such.type", NULL), config("retryMax", "1us", NULL)};
+    struct ea_val bad[] = {config("color", "red", NULL), config("start", "yesterday", NULL),
+                           config("retryBase", "soon", NULL), config("types", "no.such.type", NULL),
+                           config("retryMax", "1us", NULL)};
 
     for (size_t i = 0; i < EA_COUNT(bad); i++)
         assert_int_equal(ea_sink_start(l, test_dir, "siem", &fake, &bad[i], &r, &err), -EINVAL);
@@ -439,8 +450,11 @@ static void test_bad_config(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_deliver), T(test_from_oldest_across_epochs), T(test_retry_and_hold), T(test_refused),    T(test_filter),
-        T(test_evicted), T(test_kill_and_restart),          T(test_cursor_damaged), T(test_bad_config),
+        T(test_deliver),          T(test_from_oldest_across_epochs),
+        T(test_retry_and_hold),   T(test_refused),
+        T(test_filter),           T(test_evicted),
+        T(test_kill_and_restart), T(test_cursor_damaged),
+        T(test_bad_config),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
