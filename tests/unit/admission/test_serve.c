@@ -3,7 +3,6 @@
 #include "util.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -15,6 +14,7 @@
 
 #include "admission/serve.h"
 #include "base/limits.h"
+#include "evidence/store.h"
 
 #define GOOD CREATE_POD("{\"containers\":[" PLAIN("app") "]}")
 #define BAD CREATE_POD("{\"containers\":[" PRIVILEGED("app") "]}")
@@ -27,6 +27,20 @@ struct bench {
     struct ea_admission_opts o;
 };
 
+/* A disk that can fall ill. */
+static struct ea_evidence_io healthy;
+static atomic_bool is_sick;
+
+static int try_pwrite(int fd, const void *p, size_t n, uint64_t off)
+{
+    return atomic_load(&is_sick) ? -EIO : healthy.pwrite_all(fd, p, n, off);
+}
+
+static int try_allocate(int fd, uint64_t size)
+{
+    return atomic_load(&is_sick) ? -EIO : healthy.allocate(fd, size);
+}
+
 static int setup(void **state)
 {
     struct bench *b = ea_xalloc(sizeof(*b));
@@ -38,6 +52,11 @@ static int setup(void **state)
     struct ea_err err = {0};
 
     signal(SIGPIPE, SIG_IGN);
+    if (!healthy.pwrite_all) {
+        healthy = ea_evidence_io;
+        ea_evidence_io.pwrite_all = try_pwrite;
+        ea_evidence_io.allocate = try_allocate;
+    }
     snprintf(b->dir, sizeof(b->dir), "/tmp/ea-adm-XXXXXX");
     assert_non_null(mkdtemp(b->dir));
     lo.dir = b->dir;
@@ -341,53 +360,15 @@ static void test_policy_is_exchanged(void **state)
 
 /* ---- a sick disk ---- */
 
-/* Every open file of the log now leads to a device that is always full; saved descriptors bring it
- * back. */
-static int sicken(struct bench *b, int saved[][2], int cap)
-{
-    int full = open("/dev/full", O_WRONLY | O_CLOEXEC), n = 0;
-    char link[64], target[256];
-
-    for (int fd = 3; fd < 256; fd++) {
-        ssize_t len;
-
-        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-        len = readlink(link, target, sizeof(target) - 1);
-        if (len <= 0)
-            continue;
-        target[len] = 0;
-        if (strncmp(target, b->dir, strlen(b->dir)) != 0 ||
-            (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
-            continue;
-        assert_true(n < cap);
-        saved[n][0] = fd;
-        saved[n][1] = fcntl(fd, F_DUPFD_CLOEXEC, 300);
-        assert_true(dup2(full, fd) == fd);
-        n++;
-    }
-    close(full);
-    assert_true(n > 0);
-    return n;
-}
-
-static void heal(int saved[][2], int n)
-{
-    for (int i = 0; i < n; i++) {
-        assert_true(dup2(saved[i][1], saved[i][0]) == saved[i][0]);
-        close(saved[i][1]);
-    }
-}
-
 static void test_sick_disk(void **state)
 {
     struct bench *b = *state;
-    int saved[64][2], n;
     char why[256] = "", last[8192];
     struct ea_admission_stat st;
 
     start(b);
     assert_has(review(b, "/validate", BAD), "\"evidence\":\"");
-    n = sicken(b, saved, 64);
+    atomic_store(&is_sick, true);
     /* the verdict is given and says what is missing */
     assert_has(review(b, "/validate", BAD), "\"allowed\":false");
     assert_has(review(b, "/validate", BAD), "\"evidence-lost\":\"");
@@ -399,7 +380,7 @@ static void test_sick_disk(void **state)
     assert_int_equal(st.lost, 2);
     /* the disk is back: the loss itself is recorded, and the seat is ready again without a new call
      */
-    heal(saved, n);
+    atomic_store(&is_sick, false);
     for (int i = 0; i < 100 && !ea_admission_ready(b->adm, NULL, 0); i++)
         ea_sleep_us(50000);
     assert_true(ea_admission_ready(b->adm, NULL, 0));
@@ -411,14 +392,13 @@ static void test_sick_disk(void **state)
 static void test_sick_disk_blocks(void **state)
 {
     struct bench *b = *state;
-    int saved[64][2], n;
 
     b->o.block_when_full = true;
     start(b);
     assert_has(review(b, "/validate", BAD), "\"evidence\":\"");
-    n = sicken(b, saved, 64);
+    atomic_store(&is_sick, true);
     assert_has(review(b, "/validate", BAD), "500 Internal Server Error");
-    heal(saved, n);
+    atomic_store(&is_sick, false);
     for (int i = 0; i < 100 && !strstr(review(b, "/validate", GOOD), "200 OK"); i++)
         ea_sleep_us(50000);
     assert_has(review(b, "/validate", GOOD), "\"allowed\":true");
