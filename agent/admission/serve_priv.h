@@ -60,7 +60,6 @@ struct ea_admission {
     pthread_mutex_t park_lock;
     pthread_cond_t park_cond;
     struct parked *parked, **parked_end;
-    unsigned n_parked;
     bool no_park, stop;
 };
 

@@ -99,7 +99,6 @@ bool admission_park(struct ea_admission *a, struct ea_request *rq, const struct 
     p->ticket = ea_request_park(rq);
     *a->parked_end = p;
     a->parked_end = &p->next;
-    a->n_parked++;
     pthread_cond_broadcast(&a->park_cond);
     pthread_mutex_unlock(&a->park_lock);
     return true;
@@ -163,7 +162,6 @@ static void *run(void *arg)
     pthread_mutex_lock(&a->park_lock);
     while (!a->stop || a->parked) {
         struct parked *batch = a->parked;
-        unsigned n = a->n_parked;
 
         if (!batch && !a->stop && ea_mono_now() < next_look) {
             wait_a_moment(a);
@@ -180,8 +178,6 @@ static void *run(void *arg)
             record_unauthenticated(a, &last_unauthenticated);
         }
         pthread_mutex_lock(&a->park_lock);
-        if (batch)
-            a->n_parked -= n;
     }
     pthread_mutex_unlock(&a->park_lock);
     last_unauthenticated = 0;
