@@ -25,6 +25,7 @@
 #define TOKEN_SETTLE_US (60ull * 1000000) /* API servers still use the URL that they had */
 #define CERT_CHECK_US (12ull * 3600 * 1000000)
 #define RETRY_US (10ull * 1000000)
+#define CONFIGURE_US (15ull * 1000000)
 
 struct ea_agent_seat {
     struct ea_agent *agent;
@@ -32,13 +33,13 @@ struct ea_agent_seat {
     struct ea_keeper *keeper; /* NULL until there is something to lead callers to */
     char *ns, *pod, *token_secret, *tls_secret, *token_file, *identity;
     bool in_cluster, watching, fail;
-    atomic_bool held, applied;
+    atomic_bool held, applied, configured; /* configured: applied at least once */
     _Atomic uint64_t term;
 
     pthread_mutex_t lock; /* token, ca: the keeper's thread renders with them */
     struct ea_path_token token;
     struct ea_buf ca;
-    ea_mono_us next_cert, next_try, applied_at;
+    ea_mono_us next_cert, next_try, applied_at, started;
 };
 
 /* ---- names and places ---- */
@@ -194,6 +195,7 @@ static void on_applied(void *arg)
     struct ea_agent_seat *s = arg;
 
     atomic_store(&s->applied, true);
+    atomic_store(&s->configured, true);
 }
 
 static void start_keeper(struct ea_agent_seat *s)
@@ -273,6 +275,7 @@ int ea_agent_seat_start(struct ea_agent *a, struct ea_err *err)
     (void)pthread_mutex_init(&s->lock, NULL);
     ea_buf_init(&s->ca, EA_MAX_PEM);
     s->agent = a;
+    s->started = ea_mono_now();
     s->in_cluster = ea_kube_config_is_in_cluster(a->kube_config);
     s->ns = ea_xasprintf("%s", ns);
     s->pod = ea_xasprintf("%s", or_env(c->pod_name, "POD_NAME"));
@@ -386,14 +389,33 @@ void ea_agent_seat_poke(struct ea_agent *a)
         ea_keeper_poke(a->seat->keeper);
 }
 
+/* At the start a seat is ready when the API server has the webhook configuration too; if that cannot be had, the pod serves all the same
+ * (a configuration of before may want answers). */
+static bool configured(const struct ea_agent_seat *s)
+{
+    const struct ea_config *c = s->agent->config;
+
+    return !c->webhook_enabled || !c->webhook_configure || atomic_load(&s->configured) ||
+           ea_mono_now() - s->started > CONFIGURE_US;
+}
+
 bool ea_agent_seat_ready(struct ea_agent *a, char *why, size_t n)
 {
     struct ea_agent_seat *s = a->seat;
 
-    if (!s || !s->seat || !ea_seat_held(s->seat))
+    if (!s)
+        return true;
+    if (s->seat && !ea_seat_held(s->seat) && ea_seat_asked(s->seat))
         return true; /* a pod without a seat serves nobody and is fine */
-    ea_seat_why(s->seat, why, n);
-    return ea_seat_ready(s->seat);
+    if (s->seat && !ea_seat_ready(s->seat)) {
+        ea_seat_why(s->seat, why, n);
+        return false;
+    }
+    if (!configured(s)) {
+        (void)snprintf(why, n, "the webhook configuration was not applied yet");
+        return false;
+    }
+    return true;
 }
 
 bool ea_agent_seat_held(const struct ea_agent *a)

@@ -18,7 +18,7 @@ struct ea_seat {
     struct ea_kube *kube; /* for the label: its own connection */
     pthread_t thread;
     bool running;
-    _Atomic bool stopping, draining, held, labelled, serving;
+    _Atomic bool stopping, draining, asked, held, labelled, serving;
     ea_mono_us label_tried;
     pthread_mutex_t lock; /* label and error: drain comes from another thread */
     char error[256];
@@ -99,6 +99,7 @@ static void try_lease(struct ea_seat *s)
         set_error(s, "");
     }
     set_held(s, held);
+    atomic_store(&s->asked, rc == 0 || atomic_load(&s->asked));
 }
 
 static void *seat_main(void *arg)
@@ -173,6 +174,11 @@ bool ea_seat_held(const struct ea_seat *s)
     return atomic_load(&s->held) && ea_lease_held(s->lease);
 }
 
+bool ea_seat_asked(const struct ea_seat *s)
+{
+    return atomic_load(&s->asked);
+}
+
 uint64_t ea_seat_term(const struct ea_seat *s)
 {
     return ea_lease_term(s->lease);
@@ -192,7 +198,9 @@ void ea_seat_why(struct ea_seat *s, char *out, size_t n)
     if (atomic_load(&s->draining))
         text = "draining";
     else if (!atomic_load(&s->held))
-        text = s->error[0] ? s->error : "another pod holds the seat";
+        text = s->error[0]               ? s->error
+               : !atomic_load(&s->asked) ? "the Lease was not asked for yet"
+                                         : "another pod holds the seat";
     else if (!atomic_load(&s->serving))
         text = "not serving yet";
     else if (!atomic_load(&s->labelled))

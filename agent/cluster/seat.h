@@ -35,6 +35,8 @@ struct ea_seat_opts {
 EA_MUST_CHECK int ea_seat_start(const struct ea_seat_opts *o, struct ea_seat **ret,
                                 struct ea_err *err);
 bool ea_seat_held(const struct ea_seat *s);
+/* The API server was asked at least once, so that "not held" means something. */
+bool ea_seat_asked(const struct ea_seat *s);
 uint64_t ea_seat_term(const struct ea_seat *s);
 /* Held, serving and labelled: requests are sent here. */
 bool ea_seat_ready(const struct ea_seat *s);
