@@ -12,6 +12,14 @@
 
 /* ---- saying ---- */
 
+/* Text of damaged files ends up in messages: nothing in it may reach a terminal or break a reader. */
+static void make_printable(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || (unsigned char)*s >= 0x7f)
+            *s = '?';
+}
+
 void ea_verify_say(struct ea_verify *v, const char *fmt, ...)
 {
     char line[1024];
@@ -22,6 +30,7 @@ void ea_verify_say(struct ea_verify *v, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    make_printable(line);
     v->say(v->arg, line);
 }
 
@@ -33,6 +42,7 @@ void ea_verify_breach(struct ea_verify *v, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
+    make_printable(text);
     if (v->rep->holds)
         memcpy(v->rep->where, text, sizeof(text));
     v->rep->holds = false;
