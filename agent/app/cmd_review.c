@@ -57,7 +57,7 @@ static int answer(const struct ea_args *a, struct ea_review_env *env, struct ea_
     const char *const *paths = ea_args_words(a, &words);
     EA_AUTO_FREE char *body = NULL;
     struct ea_review rv;
-    struct ea_str out;
+    struct ea_str out = EA_STR_NULL;
     size_t n;
     int r = ea_read_file(words ? paths[0] : "-", EA_MAX_ADMISSION_BODY, &body, &n, err);
 

@@ -95,23 +95,21 @@ void ea_scan_index_done(struct ea_scan_index *x)
  */
 static struct ea_str plural(struct ea_arena *a, struct ea_str kind)
 {
-    char *p = ea_arena_alloc(a, kind.n + 4);
-    size_t n = kind.n;
+    struct ea_str s = ea_arena_printf(a, "%.*s", EA_STRF(kind));
+    char last, before;
 
-    if (!p)
+    if (!s.p || s.n < 2)
         return kind;
-    for (size_t i = 0; i < n; i++)
-        p[i] = kind.p[i] >= 'A' && kind.p[i] <= 'Z' ? (char)(kind.p[i] + 32) : kind.p[i];
-    if (n > 1 && p[n - 1] == 'y' && !strchr("aeiou", p[n - 2])) {
-        memcpy(p + n - 1, "ies", 3);
-        return ea_strn(p, n + 2);
-    }
-    if (n && (strchr("sx", p[n - 1]) || (n > 1 && p[n - 1] == 'h' && strchr("cs", p[n - 2])))) {
-        memcpy(p + n, "es", 2);
-        return ea_strn(p, n + 2);
-    }
-    p[n] = 's';
-    return ea_strn(p, n + 1);
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] >= 'A' && s.p[i] <= 'Z')
+            ((char *)s.p)[i] = (char)(s.p[i] + 32);
+    last = s.p[s.n - 1];
+    before = s.p[s.n - 2];
+    if (last == 'y' && !strchr("aeiou", before))
+        return ea_arena_printf(a, "%.*sies", (int)s.n - 1, s.p);
+    if (last == 's' || last == 'x' || (last == 'h' && (before == 'c' || before == 's')))
+        return ea_arena_printf(a, "%.*ses", EA_STRF(s));
+    return ea_arena_printf(a, "%.*ss", EA_STRF(s));
 }
 
 static void resolve(const struct ea_scan_index *x, const struct ea_scan_object *o,

@@ -310,8 +310,9 @@ static const struct ea_cfile *cases_file(const struct ea_ruleset *rs, const stru
                                             : NULL;
 }
 
-static void run_file(struct runner *r)
+static void run_file(const struct runner *control)
 {
+    struct runner with_file = *control, *r = &with_file;
     struct ea_arena file, work;
     struct ea_yaml_stream st = {0};
     struct ea_err err = {0};

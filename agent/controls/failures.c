@@ -11,7 +11,7 @@
 static struct ea_str canonical(struct ea_arena *a, const struct ea_val *v)
 {
     struct ea_buf b;
-    struct ea_str s = EA_STR_NULL;
+    struct ea_str s;
 
     ea_buf_init(&b, EA_MAX_ADMISSION_BODY * 2);
     /* A value that is no JSON (a timestamp that CEL made) has its text. */

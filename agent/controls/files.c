@@ -151,7 +151,7 @@ int ea_files_load(struct ea_ruleset_priv *p, const char *dir, const struct ea_em
 
     /* A folder whose names sort by bytes may still differ from the order by (folder, file): the
      * digest wants one order. */
-    if (r == 0 && p->n_files > 1)
+    if (r == 0 && p->files && p->n_files > 1)
         qsort(p->files, p->n_files, sizeof(*p->files), cmp_files);
     return r;
 }

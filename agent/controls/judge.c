@@ -331,7 +331,7 @@ static void apply_exemption(struct ea_job *j, struct ea_finding *f)
 static int judge_control(struct ea_job *j, const struct ea_control *c, unsigned ops,
                          struct ea_finding *f)
 {
-    bool share = c->priv->family >= 0 && c->priv->n_shared > 0;
+    bool share = j->shared && c->priv->family >= 0 && c->priv->n_shared > 0;
     uint64_t before = share ? j->shared[c->priv->family].cost : 0;
     int e;
 
