@@ -77,8 +77,6 @@ static void set_held(struct ea_seat *s, bool held)
 {
     if (atomic_exchange(&s->held, held) == held)
         return;
-    ea_log(EA_LOG_INFO, held ? "seat-taken" : "seat-lost",
-           EA_KV_U64("term", ea_lease_term(s->lease)));
     if (!held)
         want_label(s, false);
     s->o.changed(s->o.arg, held, ea_lease_term(s->lease));
