@@ -360,10 +360,10 @@ static enum selected selected(struct ea_job *j, const struct ea_control *c)
     const struct ea_subject *s = j->s;
 
     if (c->object_selector) {
+        const struct ea_val *old = ea_val_force(&s->old_object);
         bool hit =
             (s->object.type == EA_V_MAP && ea_selector_matches(c->object_selector, &s->object)) ||
-            (s->old_object.type == EA_V_MAP &&
-             ea_selector_matches(c->object_selector, &s->old_object));
+            (old->type == EA_V_MAP && ea_selector_matches(c->object_selector, old));
 
         if (!hit)
             return SEL_NO;

@@ -130,11 +130,11 @@ enum ea_repair { EA_REPAIR_NEW, EA_REPAIR_OLD };
  * number of failures that the old object lacks; 0 = excused. An old side that is unknown excuses
  * nothing; a failure without a path is excused only if the object is unchanged but for metadata and
  * status; control->ratchet_grows names lists that may only shrink. */
-EA_MUST_CHECK int ea_repair_compare(const struct ea_ruleset *rs, const struct ea_subject *s,
+EA_MUST_CHECK int ea_repair_compare(const struct ea_ruleset *rs, const struct ea_subject *subject,
                                     const struct ea_judge_opts *o, const struct ea_finding *f,
                                     struct ea_arena *a, unsigned *ret_new, struct ea_err *err);
 /* True when an UPDATE is always allowed: deletionTimestamp with unchanged spec, status only,
  * finalizers only. */
-bool ea_repair_always_allowed(const struct ea_subject *s);
+bool ea_repair_always_allowed(const struct ea_subject *subject);
 
 #endif

@@ -4,7 +4,10 @@
  * A failure is the tuple (control, validation, key path, value). An update is denied only for
  * tuples that the old object lacks.
  */
+#include "base/buf.h"
+#include "base/limits.h"
 #include "controls/internal.h"
+#include "doc/print.h"
 
 /* Members of a map that are equal in both, but for the named ones. */
 static bool equal_but(const struct ea_val *a, const struct ea_val *b, const char *const *but)
@@ -40,13 +43,24 @@ static bool substance_unchanged(const struct ea_subject *s)
     return equal_but(&s->object, &s->old_object, but_metadata_and_status);
 }
 
-bool ea_repair_always_allowed(const struct ea_subject *s)
+/* Both sides built: an old object that nobody has read yet is still raw. */
+static struct ea_subject built(const struct ea_subject *s)
+{
+    struct ea_subject b = *s;
+
+    b.object = *ea_val_force(&s->object);
+    b.old_object = *ea_val_force(&s->old_object);
+    return b;
+}
+
+bool ea_repair_always_allowed(const struct ea_subject *subject)
 {
     /* What the API server itself changes with every write. */
     static const char *const but_finalizers[] = {"finalizers", "managedFields", "resourceVersion",
                                                  "generation", NULL};
     static const char *const but_book_keeping[] = {"managedFields", "resourceVersion", "generation",
                                                    NULL};
+    const struct ea_subject both = built(subject), *s = &both;
     const struct ea_val *deleted = ea_val_path(&s->object, "metadata.deletionTimestamp");
     const struct ea_val *meta, *old_meta;
 
@@ -68,24 +82,43 @@ bool ea_repair_always_allowed(const struct ea_subject *s)
            equal_but(meta, old_meta, but_finalizers);
 }
 
+/* Canonical bytes of an element; empty when it cannot be printed. */
+static struct ea_str bytes_of(struct ea_buf *b, const struct ea_val *v)
+{
+    ea_buf_clear(b);
+    return ea_jcs_print_full(b, v) == 0 ? ea_buf_str(b) : EA_STR("");
+}
+
+/* now has an element that was lacks. By a table, because both may have tens of thousands. */
+static bool has_more(const struct ea_val *now, const struct ea_val *was)
+{
+    struct ea_map known;
+    struct ea_buf b;
+    bool more = false;
+
+    ea_map_init(&known);
+    ea_buf_init(&b, EA_MAX_ADMISSION_BODY * 2);
+    for (size_t i = 0; ea_val_is(was, EA_V_LIST) && i < was->n; i++)
+        ea_map_put(&known, bytes_of(&b, ea_val_at(was, i)), &known);
+    for (size_t i = 0; i < now->n && !more; i++) {
+        struct ea_str key = bytes_of(&b, ea_val_at(now, i));
+
+        more = key.n == 0 || !ea_map_find(&known, key);
+    }
+    ea_buf_done(&b);
+    ea_map_done(&known, NULL);
+    return more;
+}
+
 /* A list that may only shrink has an element that it did not have. */
 static bool grew(const struct ea_subject *s, const struct ea_control *c)
 {
     for (unsigned i = 0; i < c->n_ratchet; i++) {
         EA_AUTO_FREE char *name = ea_str_dupz(c->ratchet_grows[i]);
-        const struct ea_val *now = ea_val_path(&s->object, name),
-                            *was = ea_val_path(&s->old_object, name);
+        const struct ea_val *now = ea_val_path(&s->object, name);
 
-        if (!ea_val_is(now, EA_V_LIST))
-            continue;
-        for (size_t k = 0; k < now->n; k++) {
-            bool known = false;
-
-            for (size_t m = 0; ea_val_is(was, EA_V_LIST) && m < was->n && !known; m++)
-                known = ea_val_equal(ea_val_at(now, k), ea_val_at(was, m));
-            if (!known)
-                return true;
-        }
+        if (ea_val_is(now, EA_V_LIST) && has_more(now, ea_val_path(&s->old_object, name)))
+            return true;
     }
     return false;
 }
@@ -111,11 +144,12 @@ static bool bare_before(const struct ea_finding *old, unsigned validation)
     return false;
 }
 
-int ea_repair_compare(const struct ea_ruleset *rs, const struct ea_subject *s,
+int ea_repair_compare(const struct ea_ruleset *rs, const struct ea_subject *subject,
                       const struct ea_judge_opts *o, const struct ea_finding *f, struct ea_arena *a,
                       unsigned *ret_new, struct ea_err *err)
 {
-    struct ea_subject old = *s;
+    const struct ea_subject both = built(subject), *s = &both;
+    struct ea_subject old = both;
     struct ea_judge_opts oo = *o;
     struct ea_finding was;
     const struct ea_failure **sorted;

@@ -2,6 +2,8 @@
  * makes it worse must. */
 #include "util.h"
 
+#include "doc/json.h"
+
 struct fixture {
     struct ea_arena a;
     struct ea_ruleset *rs;
@@ -123,6 +125,35 @@ static void subjects_may_only_shrink(void **state)
     assert_int_equal(
         fresh(f, "rbac-cluster-admin-binding", BINDING(ALICE ", " BOB), BINDING(BOB ", " ALICE)),
         0);
+}
+
+/* The old object as the webhook gets it: raw until somebody reads it. */
+static void raw_old_object(void **state)
+{
+    struct fixture *f = *state;
+    static const char text[] = "{\"oldObject\":{\"apiVersion\":\"v1\",\"kind\":\"Pod\","
+                               "\"metadata\":{\"name\":\"p\"},\"spec\":{\"hostPID\":true}}}";
+    struct ea_judge_opts o = {.floor = EA_HIGH, .trace = true, .all_failures = true};
+    struct ea_subject s = subject(
+        &f->a,
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: p, labels: {a: b}}\nspec: {hostPID: true}\n");
+    struct ea_finding found;
+    struct ea_val root;
+    unsigned n = 99;
+
+    assert_int_equal(ea_json_parse(&f->a, ea_str(text), &ea_json_review_opts, &root, NULL, NULL),
+                     0);
+    s.op = EA_OP_UPDATE;
+    s.has_request = true;
+    s.old_object = root.members[0].val; /* not forced */
+    assert_int_equal(s.old_object.type, EA_V_RAW);
+    assert_int_equal(ea_judge_one(f->rs, ea_control_find(f->rs, EA_STR("pod-host-pid")), &s, &o,
+                                  &f->a, &found, NULL),
+                     0);
+    assert_int_equal(found.result, EA_FAIL);
+    assert_int_equal(ea_repair_compare(f->rs, &s, &o, &found, &f->a, &n, NULL), 0);
+    assert_int_equal(n, 0);
+    assert_false(ea_repair_always_allowed(&s)); /* labels changed, and scan adds a namespace */
 }
 
 static void repair_is_old(void **state)
@@ -282,7 +313,7 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(worse_is_new),     T(subjects_may_only_shrink), T(repair_is_old),
+        T(worse_is_new),     T(subjects_may_only_shrink), T(raw_old_object), T(repair_is_old),
         T(unknown_and_bare), T(no_update_no_excuse),      T(always_allowed),
     };
 
