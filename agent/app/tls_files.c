@@ -40,8 +40,9 @@ static bool is_fresh(const char *crt, const char *key, double share)
     return (double)(info.not_after - now) > share * (double)(info.not_after - info.not_before);
 }
 
-static int write_pair(const struct ea_cert_req *req, const char *issuer_crt, const char *issuer_key,
-                      const char *crt, const char *key, struct ea_err *err)
+/* Signed by the folder's CA, or by itself without one. */
+static int write_pair(const struct ea_cert_req *req, const struct folder *issuer, const char *crt,
+                      const char *key, struct ea_err *err)
 {
     EA_AUTO_FREE char *icrt = NULL;
     EA_AUTO_FREE char *ikey = NULL;
@@ -49,9 +50,9 @@ static int write_pair(const struct ea_cert_req *req, const char *issuer_crt, con
     struct ea_buf cert, secret;
     int r = 0;
 
-    if (issuer_crt)
-        r = ea_read_file(issuer_crt, PEM_BYTES, &icrt, &n_crt, err)
-                ?: ea_read_file(issuer_key, PEM_BYTES, &ikey, &n_key, err);
+    if (issuer)
+        r = ea_read_file(issuer->ca_crt, PEM_BYTES, &icrt, &n_crt, err)
+                ?: ea_read_file(issuer->ca_key, PEM_BYTES, &ikey, &n_key, err);
     ea_buf_init(&cert, PEM_BYTES);
     ea_buf_init(&secret, PEM_BYTES);
     if (!r)
@@ -95,14 +96,14 @@ static int make_leaf(const struct folder *f, const char *const *names, struct ea
     }
     const struct ea_cert_req req = {
         .common_name = "eucs-agent", .dns = dns, .ips = ips, .days = LEAF_DAYS};
-    int r = write_pair(&req, f->ca_crt, f->ca_key, f->crt, f->key, err);
+    int r = write_pair(&req, f, f->crt, f->key, err);
 
     return r ? r : ea_write_file(f->names, list.p, list.n, 0644, err);
 }
 
 int ea_tls_files_ensure(const char *dir, const char *const *names, struct ea_err *err)
 {
-    struct folder f;
+    struct folder f = {0};
     struct ea_buf list;
     int r = ea_mkdirs(dir, 0700, err);
     bool new_ca = false;
@@ -117,7 +118,7 @@ int ea_tls_files_ensure(const char *dir, const char *const *names, struct ea_err
         const struct ea_cert_req req = {
             .common_name = "eucs-agent CA", .days = CA_DAYS, .ca = true};
 
-        r = write_pair(&req, NULL, NULL, f.ca_crt, f.ca_key, err);
+        r = write_pair(&req, NULL, f.ca_crt, f.ca_key, err);
         new_ca = true;
     }
     if (!r && (new_ca || !is_fresh(f.crt, f.key, 0.34) || !same_names(f.names, ea_buf_str(&list))))

@@ -67,7 +67,7 @@ void *ea_arena_slow(struct ea_arena *a, size_t n, size_t align)
 
     if (!b)
         return NULL;
-    b->prev = a->block;
+    b->prev = a->block; /* NOLINT(clang-analyzer-unix.Malloc): need is never 0 */
     b->size = size;
     if (!a->first)
         a->first = b;

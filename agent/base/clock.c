@@ -128,34 +128,57 @@ static bool date_exists(unsigned y, unsigned m, unsigned d)
     return m >= 1 && m <= 12 && d >= 1 && d <= days[m - 1] + (m == 2 && leap ? 1u : 0u);
 }
 
+/* YYYY-MM-DD as days since 1970-01-01. */
+static int date(struct ea_str *s, int64_t *ret_days)
+{
+    unsigned y, m, d;
+
+    if (number(s, 4, 9999, &y) || letter(s, '-', '-') || number(s, 2, 12, &m) ||
+        letter(s, '-', '-') || number(s, 2, 31, &d) || !date_exists(y, m, d))
+        return -EINVAL;
+    *ret_days = days_from_civil(y, m, d);
+    return 0;
+}
+
+/* HH:MM:SS as seconds since midnight; a leap second is refused. */
+static int time_of_day(struct ea_str *s, int64_t *ret_seconds)
+{
+    unsigned h, m, sec;
+
+    if (number(s, 2, 23, &h) || letter(s, ':', ':') || number(s, 2, 59, &m) ||
+        letter(s, ':', ':') || number(s, 2, 59, &sec))
+        return -EINVAL;
+    *ret_seconds = (int64_t)h * 3600 + (int64_t)m * 60 + sec;
+    return 0;
+}
+
+/* An optional fraction of 1 to 9 digits as microseconds, cut. */
+static int fraction(struct ea_str *s, int64_t *ret_us)
+{
+    unsigned digits = 0;
+    int64_t us = 0;
+
+    *ret_us = 0;
+    if (letter(s, '.', '.'))
+        return 0;
+    for (; s->n && s->p[0] >= '0' && s->p[0] <= '9'; s->p++, s->n--, digits++)
+        us = digits < 6 ? us * 10 + (s->p[0] - '0') : us;
+    if (digits == 0 || digits > 9)
+        return -EINVAL;
+    for (; digits < 6; digits++)
+        us *= 10;
+    *ret_us = us;
+    return 0;
+}
+
 int ea_rfc3339_parse(struct ea_str s, ea_wall_us *ret)
 {
-    unsigned y, mo, d, h, mi, sec;
-    int64_t us = 0, off;
+    int64_t days, seconds, us, off;
 
-    if (number(&s, 4, 9999, &y) || letter(&s, '-', '-') || number(&s, 2, 12, &mo) ||
-        letter(&s, '-', '-') || number(&s, 2, 31, &d))
+    if (date(&s, &days) || letter(&s, 'T', 't') || time_of_day(&s, &seconds) || fraction(&s, &us) ||
+        offset(&s, &off) || s.n)
         return -EINVAL;
-    if (letter(&s, 'T', 't') || number(&s, 2, 23, &h) || letter(&s, ':', ':') ||
-        number(&s, 2, 59, &mi) || letter(&s, ':', ':') || number(&s, 2, 59, &sec) ||
-        !date_exists(y, mo, d))
-        return -EINVAL;
-    if (!letter(&s, '.', '.')) {
-        unsigned digits = 0;
-
-        for (; s.n && s.p[0] >= '0' && s.p[0] <= '9'; s.p++, s.n--, digits++)
-            us = digits < 6 ? us * 10 + (s.p[0] - '0') : us;
-        if (digits == 0 || digits > 9)
-            return -EINVAL;
-        for (; digits < 6; digits++)
-            us *= 10;
-    }
-    if (offset(&s, &off) || s.n)
-        return -EINVAL;
-    int64_t t =
-        days_from_civil(y, mo, d) * 86400 + (int64_t)h * 3600 + (int64_t)mi * 60 + sec - off;
-
-    *ret = t * 1000000 + us;
+    *ret = (days * 86400 + seconds - off) * 1000000 + us;
     return 0;
 }
 

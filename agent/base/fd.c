@@ -46,48 +46,69 @@ int ea_pwrite_all(int fd, const void *p, size_t n, uint64_t off)
     return 0;
 }
 
+static int sys_fail(struct ea_err *err, const char *path)
+{
+    int e = -errno;
+
+    return ea_fail(err, e, "%s: %s", path, strerror(-e));
+}
+
+/* read() again when a signal came. */
+static ssize_t read_some(int fd, void *p, size_t n)
+{
+    ssize_t r;
+
+    do
+        r = read(fd, p, n);
+    while (r < 0 && errno == EINTR);
+    return r;
+}
+
+/* Where reading starts: the size of a regular file and room to see its end, a page for all else. */
+static int first_size(int fd, const char *path, size_t cap, size_t *ret, struct ea_err *err)
+{
+    struct stat st;
+
+    *ret = 4096;
+    if (fstat(fd, &st))
+        return 0;
+    if (S_ISDIR(st.st_mode))
+        return ea_fail(err, -EISDIR, "%s: is a folder", path);
+    if (S_ISREG(st.st_mode) && st.st_size > 0)
+        *ret = EA_MIN((size_t)st.st_size, cap) + 2;
+    return 0;
+}
+
 int ea_read_file(const char *path, size_t cap, char **ret_p, size_t *ret_n, struct ea_err *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     EA_AUTO_FD int own = is_stdin ? -1 : open(path, O_RDONLY | O_CLOEXEC);
     int fd = is_stdin ? STDIN_FILENO : own;
+    size_t size, n = 0;
 
-    if (fd < 0) {
-        int e = -errno;
+    if (fd < 0)
+        return sys_fail(err, path);
+    int bad = first_size(fd, path, cap, &size, err);
 
-        return ea_fail(err, e, "%s: %s", path, strerror(-e));
-    }
-    struct stat st;
-    size_t size = 4096, n = 0;
-
-    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
-        return ea_fail(err, -EISDIR, "%s: is a folder", path);
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
-        size = EA_MIN((size_t)st.st_size, cap) + 2;
+    if (bad)
+        return bad;
     EA_AUTO_FREE char *p = ea_xalloc(size);
 
     for (;;) {
-        if (n + 1 >= size) {
-            if (n > cap)
-                return ea_fail(err, -E2BIG, "%s: larger than %zu bytes", path, cap);
+        if (n + 1 >= size && n <= cap) {
             size = EA_MIN(size * 2, cap + 2);
             p = ea_xrealloc(p, size);
         }
-        ssize_t r = read(fd, p + n, size - n - 1);
+        if (n > cap)
+            return ea_fail(err, -E2BIG, "%s: larger than %zu bytes", path, cap);
+        ssize_t r = read_some(fd, p + n, size - n - 1);
 
-        if (r < 0 && errno == EINTR)
-            continue;
-        if (r < 0) {
-            int e = -errno;
-
-            return ea_fail(err, e, "%s: %s", path, strerror(-e));
-        }
+        if (r < 0)
+            return sys_fail(err, path);
         if (r == 0)
             break;
         n += (size_t)r;
     }
-    if (n > cap)
-        return ea_fail(err, -E2BIG, "%s: larger than %zu bytes", path, cap);
     p[n] = '\0';
     *ret_n = n;
     *ret_p = p;

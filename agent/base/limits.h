@@ -1,12 +1,14 @@
 /* base/limits.h - every ceiling of the agent, one line each, with unit and reason.
  *
  * Thread:  constants only.
- * A value from outside that exceeds its ceiling is refused with -E2BIG and counted, never cut silently.
+ * A value from outside that exceeds its ceiling is refused with -E2BIG and counted, never cut
+ * silently.
  */
 #ifndef EA_BASE_LIMITS_H
 #define EA_BASE_LIMITS_H
 
-/* clang-format off: a table, one line an entry */
+/* a table, one line an entry */
+/* clang-format off */
 
 /* documents */
 #define EA_MAX_DEPTH 128u /* nesting of JSON and YAML; objects in the API stay below 30 */

@@ -162,6 +162,30 @@ int ea_str_to_bytes(struct ea_str s, uint64_t *ret)
     return with_unit(s, units, EA_COUNT(units), ret);
 }
 
+/* The first byte narrows the second: no overlong forms, no surrogates, nothing above U+10FFFF. */
+static bool second_byte(uint8_t first, uint8_t second)
+{
+    uint8_t lo = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    uint8_t hi = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+
+    return second >= lo && second <= hi;
+}
+
+/* Length of the valid sequence of 2 to 4 bytes at s, or 0 (Unicode 15, table 3-7). */
+static unsigned sequence(const uint8_t *s, size_t left)
+{
+    uint8_t c = *s;
+    unsigned n = c < 0xC2 ? 0 : c <= 0xDF ? 2 : c <= 0xEF ? 3 : c <= 0xF4 ? 4 : 0;
+
+    if (!n || left < n || !second_byte(c, s[1]))
+        return 0;
+    for (unsigned i = 2; i < n; i++) {
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    }
+    return n;
+}
+
 bool ea_utf8_valid(const char *p, size_t n)
 {
     const uint8_t *s = (const uint8_t *)p, *end = s + n;
@@ -176,30 +200,11 @@ bool ea_utf8_valid(const char *p, size_t n)
                 continue;
             }
         }
-        uint8_t c = *s;
+        unsigned len = *s < 0x80 ? 1 : sequence(s, (size_t)(end - s));
 
-        if (c < 0x80) {
-            s++;
-        } else if (c >= 0xC2 && c <= 0xDF) {
-            if (end - s < 2 || (s[1] & 0xC0) != 0x80)
-                return false;
-            s += 2;
-        } else if ((c & 0xF0) == 0xE0) {
-            if (end - s < 3 || (s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80)
-                return false;
-            if ((c == 0xE0 && s[1] < 0xA0) || (c == 0xED && s[1] > 0x9F))
-                return false;
-            s += 3;
-        } else if (c >= 0xF0 && c <= 0xF4) {
-            if (end - s < 4 || (s[1] & 0xC0) != 0x80 || (s[2] & 0xC0) != 0x80 ||
-                (s[3] & 0xC0) != 0x80)
-                return false;
-            if ((c == 0xF0 && s[1] < 0x90) || (c == 0xF4 && s[1] > 0x8F))
-                return false;
-            s += 4;
-        } else {
+        if (!len)
             return false;
-        }
+        s += len;
     }
     return true;
 }
