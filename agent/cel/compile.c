@@ -239,8 +239,8 @@ static bool gen_base(struct code *c, const struct ea_cel_node *n)
     return gen(c, n) && (attribute || emit(c, n, EA_I_CHARGE, 0, 0, 1, 0));
 }
 
-/* A branch or a key that is an attribute itself is not charged for its variable: it is one attribute
- * with what stands around it (cel-go). */
+/* A branch or a key that is an attribute itself is not charged for its variable: it is one
+ * attribute with what stands around it (cel-go). */
 static bool gen_branch(struct code *c, const struct ea_cel_node *n)
 {
     const struct ea_cel_node *base = n;
@@ -497,10 +497,25 @@ static bool gen_matches(struct code *c, const struct ea_cel_node *n, const struc
     return gen(c, text) && emit(c, n, EA_I_MATCHES, 0, (unsigned)k, (int32_t)c->n_regexes - 1, 0);
 }
 
+static bool gen_args(struct code *c, const struct ea_cel_node *n)
+{
+    uint32_t i;
+
+    c->in_calls++;
+    if (n->target && !gen(c, n->target))
+        return false;
+    for (i = 0; i < n->n; i++) {
+        if (!gen(c, n->args[i]))
+            return false;
+    }
+    c->in_calls--;
+    return true;
+}
+
 static bool gen_call(struct code *c, const struct ea_cel_node *n)
 {
     const struct ea_cel_node *last = n->n ? n->args[n->n - 1] : NULL;
-    uint32_t i, args = n->n + (n->target ? 1 : 0);
+    uint32_t args = n->n + (n->target ? 1 : 0);
     struct ea_val v;
 
     if (n->fn->call == NULL)
@@ -512,15 +527,7 @@ static bool gen_call(struct code *c, const struct ea_cel_node *n)
     if (ea_str_is(n->fn->name, "matches") && args == 2 && last->kind == EA_N_LIT &&
         last->lit.type == EA_V_STRING)
         return gen_matches(c, n, n->target ? n->target : n->args[0], last);
-    c->in_calls++;
-    if (n->target && !gen(c, n->target))
-        return false;
-    for (i = 0; i < n->n; i++) {
-        if (!gen(c, n->args[i]))
-            return false;
-    }
-    c->in_calls--;
-    if (!room(c, &c->fns, c->n_fns, &c->fns_size, sizeof *c->fns))
+    if (!gen_args(c, n) || !room(c, &c->fns, c->n_fns, &c->fns_size, sizeof *c->fns))
         return false;
     c->fns[c->n_fns++] = n->fn;
     return emit(c, n, EA_I_CALL, args, n->flags & EA_NF_SEVERAL ? 1 : 0, (int32_t)c->n_fns - 1,

@@ -88,6 +88,36 @@ static uint64_t contains_range(const struct ea_val *args, bool cidr)
     return cost + (args[1].type == EA_V_STRING ? tenth(ea_cel_size(&args[1])) : 0);
 }
 
+/* Charges that depend on two arguments. */
+static uint64_t cost_of_two(enum ea_cel_cost kind, const struct ea_val *args)
+{
+    switch (kind) {
+    case EA_COST_ARG2:
+        return tenth(ea_cel_size(&args[1]));
+    case EA_COST_REGEX:
+        return ea_cel_cost_matches(&args[0], &args[1]);
+    case EA_COST_CONTAINS:
+        return tenth(ea_cel_size(&args[0])) * tenth(ea_cel_size(&args[1]));
+    case EA_COST_SETS:
+    case EA_COST_SETS_TWICE:
+        return ea_cel_size(&args[0]) * ea_cel_size(&args[1]) * (kind == EA_COST_SETS ? 1 : 2) + 1;
+    case EA_COST_CONTAINS_IP:
+    case EA_COST_CONTAINS_CIDR:
+        return contains_range(args, kind == EA_COST_CONTAINS_CIDR);
+    case EA_COST_VALIDATE:
+        return tenth(1 + ea_cel_size(&args[1])) * ea_cel_format_weight(&args[0]);
+    default:
+        return 1;
+    }
+}
+
+static uint64_t cost_of_flatten(const struct ea_val *args, unsigned n)
+{
+    uint64_t depth = n > 1 && args[1].type == EA_V_INT && args[1].i >= 0 ? (uint64_t)args[1].i : 1;
+
+    return NEW_LIST + ea_cel_size(&args[0]) * EA_MIN(depth, 1000u);
+}
+
 uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args, unsigned n,
                           const struct ea_val *ret)
 {
@@ -100,39 +130,20 @@ uint64_t ea_cel_call_cost(const struct ea_cel_fn *fn, const struct ea_val *args,
         return (ea_cel_size(&args[0]) * 2 + 9) / 10;
     case EA_COST_RESULT_TWICE:
         return ret->type == EA_V_STRING ? (ea_cel_size(ret) * 2 + 9) / 10 : 1;
-    case EA_COST_REGEX:
-        return n > 1 ? ea_cel_cost_matches(&args[0], &args[1]) : 1;
-    case EA_COST_CONTAINS:
-        return n > 1 ? tenth(ea_cel_size(&args[0])) * tenth(ea_cel_size(&args[1])) : 1;
     case EA_COST_TRAVERSE:
         return traverse(&args[0], 0);
-    case EA_COST_SETS:
-        return n > 1 ? ea_cel_size(&args[0]) * ea_cel_size(&args[1]) + 1 : 1;
-    case EA_COST_CONTAINS_IP:
-        return n > 1 ? contains_range(args, false) : 1;
-    case EA_COST_CONTAINS_CIDR:
-        return n > 1 ? contains_range(args, true) : 1;
-    case EA_COST_SETS_TWICE:
-        return n > 1 ? 2 * ea_cel_size(&args[0]) * ea_cel_size(&args[1]) + 1 : 1;
-    case EA_COST_ARG2:
-        return n > 1 ? tenth(ea_cel_size(&args[1])) : 1;
     case EA_COST_LIST:
         return NEW_LIST + (ret->type == EA_V_LIST ? ret->n : 1);
     case EA_COST_FLATTEN:
-        return NEW_LIST +
-               ea_cel_size(&args[0]) * (n > 1 && args[1].type == EA_V_INT && args[1].i > 0
-                                            ? EA_MIN((uint64_t)args[1].i, 1000u)
-                                            : 1);
+        return cost_of_flatten(args, n);
     case EA_COST_COMPARE:
         return ea_cel_cost_self_compare(&args[0]);
-    case EA_COST_VALIDATE:
-        return n > 1 ? tenth(1 + ea_cel_size(&args[1])) * ea_cel_format_weight(&args[0]) : 1;
     case EA_COST_CONVERT:
-        return (args[0].type == EA_V_BYTES || args[0].type == EA_V_STRING) &&
-                       ret->type != args[0].type
-                   ? tenth(ea_cel_size(&args[0]))
-                   : 1;
+        if (ret->type == args[0].type ||
+            (args[0].type != EA_V_BYTES && args[0].type != EA_V_STRING))
+            return 1;
+        return tenth(ea_cel_size(&args[0]));
     default:
-        return 1;
+        return n > 1 ? cost_of_two((enum ea_cel_cost)fn->cost, args) : 1;
     }
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "base/limits.h"
-#include "cel/ast.h"
 #include "cel/lib.h"
 
 #define MAX_PRECISION 100
@@ -62,42 +61,55 @@ static int add_fixed(struct fmt *f, double d, int precision)
     return 0;
 }
 
-static int add_scientific(struct fmt *f, double d, int precision)
+static void add_superscript(struct fmt *f, const char *digits)
 {
     static const char *const up[] = {"\u2070", "\u00b9", "\u00b2", "\u00b3", "\u2074",
                                      "\u2075", "\u2076", "\u2077", "\u2078", "\u2079"};
-    size_t from = f->b.n, cells;
-    char s[256], pad[MAX_PRECISION + 1], *e;
 
-    if (!f->cx->k8s) {
-        if (add_special(f, d))
-            return 0;
-        snprintf(s, sizeof s, "%.*e", precision, d);
-        return ea_buf_addz(&f->b, s);
+    for (; *digits; digits++) {
+        if (*digits == '-')
+            ea_buf_addz(&f->b, "\u207b");
+        else if (*digits >= '0' && *digits <= '9')
+            ea_buf_addz(&f->b, up[*digits - '0']);
     }
-    /* cel-go prints with "%<precision>e": six digits always, and the precision is the least width
-     */
+}
+
+static void add_padding(struct fmt *f, size_t cells, int width)
+{
+    for (; cells < (size_t)width; cells++)
+        ea_buf_addc(&f->b, ' ');
+}
+
+/* cel-go prints with "%<precision>e": six digits always, and the precision is the least width. */
+static int add_english(struct fmt *f, double d, int precision)
+{
+    char s[64], *e;
+
+    if (isnan(d) || isinf(d)) {
+        add_padding(f, isnan(d) ? 3 : 1 + (d < 0), precision);
+        return ea_buf_addz(&f->b, isnan(d) ? "NaN" : d > 0 ? "\u221e" : "-\u221e");
+    }
     snprintf(s, sizeof s, "%e", d);
     e = strchr(s, 'e');
-    cells = isnan(d)   ? 3
-            : isinf(d) ? 1 + (d < 0)
-            : e        ? (size_t)(e - s) + 3 + strspn(e + 1, "-0123456789+") - (e[1] == '+')
-                       : 0;
-    memset(pad, ' ', sizeof pad);
-    if (cells < (size_t)precision)
-        ea_buf_add(&f->b, pad, (size_t)precision - cells);
-    if (isnan(d) || isinf(d))
-        return ea_buf_addz(&f->b, isnan(d) ? "NaN" : d > 0 ? "\u221e" : "-\u221e");
-    if (e)
-        *e++ = '\0';
+    if (e == NULL)
+        return -EINVAL;
+    *e++ = '\0';
+    add_padding(f, strlen(s) + 3 + strlen(e) - (*e == '+'), precision);
     ea_buf_addf(&f->b, "%s\u00d710", s);
-    for (; e && *e; e++) {
-        if (*e == '-')
-            ea_buf_addz(&f->b, "\u207b");
-        else if (*e >= '0' && *e <= '9')
-            ea_buf_addz(&f->b, up[*e - '0']);
-    }
-    return f->b.n > from ? 0 : -E2BIG;
+    add_superscript(f, e);
+    return 0;
+}
+
+static int add_scientific(struct fmt *f, double d, int precision)
+{
+    char s[256];
+
+    if (f->cx->k8s)
+        return add_english(f, d, precision);
+    if (add_special(f, d))
+        return 0;
+    snprintf(s, sizeof s, "%.*e", precision, d);
+    return ea_buf_addz(&f->b, s);
 }
 
 static int add_float(struct fmt *f, const struct ea_val *v, char clause, int precision)
@@ -403,113 +415,4 @@ int ea_cel_string_format(struct ea_cel_ctx *cx, const struct ea_val *args, unsig
     }
     ea_buf_done(&f.b);
     return rc;
-}
-
-/* ---- a literal pattern with a literal list, at compile time ---- */
-
-static bool refuse(struct ea_cel_unit *u, uint32_t pos, const char *what,
-                   const struct ea_cel_type *t)
-{
-    ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, pos, "error during formatting: %s, was given %s", what,
-                ea_cel_type_text(u->a, t));
-    return false;
-}
-
-static bool takes(struct ea_cel_unit *u, const struct ea_cel_node *arg, const char *kinds,
-                  const char *what)
-{
-    static const char letter[] = {[EA_T_BOOL] = 'b',   [EA_T_INT] = 'i',    [EA_T_UINT] = 'u',
-                                  [EA_T_DOUBLE] = 'd', [EA_T_STRING] = 's', [EA_T_BYTES] = 'y'};
-    enum ea_cel_tkind k = arg->type->kind;
-
-    if (k == EA_T_DYN || k == EA_T_ANY_ELEM ||
-        ((size_t)k < sizeof letter && letter[k] && strchr(kinds, letter[k])))
-        return true;
-    return refuse(u, arg->pos, what, arg->type);
-}
-
-/* Everything printable, through literals of lists and maps. */
-static bool takes_text(struct ea_cel_unit *u, const struct ea_cel_node *arg)
-{
-    enum ea_cel_tkind k = arg->type->kind;
-    uint32_t i;
-
-    if (k == EA_T_OPTIONAL || k == EA_T_OPAQUE || k == EA_T_OBJECT)
-        return refuse(u, arg->pos,
-                      "string clause can only be used on strings, bools, bytes, ints, doubles, "
-                      "maps, lists, types, durations, and timestamps",
-                      arg->type);
-    for (i = 0; (arg->kind == EA_N_LIST || arg->kind == EA_N_MAP) && i < arg->n; i++) {
-        if (!takes_text(u, arg->args[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool clause_takes(struct ea_cel_unit *u, const struct ea_cel_node *call, char c,
-                         const struct ea_cel_node *arg)
-{
-    switch (c) {
-    case 's':
-        return takes_text(u, arg);
-    case 'd':
-        return takes(u, arg, "iu", "decimal clause can only be used on integers");
-    case 'f':
-        return takes(u, arg, "d", "fixed-point clause can only be used on doubles");
-    case 'e':
-        return takes(u, arg, "d", "scientific clause can only be used on doubles");
-    case 'b':
-        return takes(u, arg, "iub", "only integers and bools can be formatted as binary");
-    case 'o':
-        return takes(u, arg, "iu", "octal clause can only be used on integers");
-    case 'x':
-    case 'X':
-        return takes(u, arg, "iusy",
-                     "only integers, byte buffers, and strings can be formatted as hex");
-    default:
-        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos,
-                    "could not parse formatting clause: unrecognized formatting clause \"%c\"",
-                    (unsigned char)c < 0x80 ? c : '?');
-        return false;
-    }
-}
-
-bool ea_cel_check_format(struct ea_cel_unit *u, const struct ea_cel_node *call)
-{
-    const struct ea_cel_node *list = call->n == 1 ? call->args[0] : NULL;
-    const char *p, *end;
-    uint32_t used = 0;
-
-    if (list == NULL || call->target == NULL || call->target->kind != EA_N_LIT ||
-        call->target->lit.type != EA_V_STRING || list->kind != EA_N_LIST)
-        return true;
-    p = call->target->lit.s;
-    end = p + call->target->lit.n;
-    while (p < end) {
-        if (*p++ != '%')
-            continue;
-        if (p < end && *p == '%') {
-            p++;
-            continue;
-        }
-        if (p < end && used >= list->n) {
-            ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "index %u out of range", used);
-            return false;
-        }
-        if (p < end && *p == '.') {
-            for (p++; p < end && *p >= '0' && *p <= '9'; p++)
-                ;
-        }
-        if (p == end) {
-            ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos, "unexpected end of string");
-            return false;
-        }
-        if (!clause_takes(u, call, *p++, list->args[used++]))
-            return false;
-    }
-    if (used < list->n)
-        ea_cel_fail(u, EA_CEL_E_CHECK, -EINVAL, call->pos,
-                    "too many arguments supplied to string.format (expected %u, got %u)", used,
-                    list->n);
-    return !u->failed;
 }

@@ -80,35 +80,43 @@ static enum ea_cel_tok string_token(struct ea_cel_lexer *l, bool raw, bool bytes
     return bad(l, from, "unterminated string");
 }
 
+static void skip_digits(struct ea_cel_lexer *l)
+{
+    while (is_digit(peek(l, 0)))
+        l->at++;
+}
+
+/* "e+5" behind the digits. */
+static bool skip_exponent(struct ea_cel_lexer *l)
+{
+    uint32_t sign = peek(l, 1) == '+' || peek(l, 1) == '-' ? 1 : 0;
+
+    if ((peek(l, 0) | 0x20) != 'e' || !is_digit(peek(l, 1 + sign)))
+        return false;
+    l->at += 1 + sign;
+    skip_digits(l);
+    return true;
+}
+
 static enum ea_cel_tok number_token(struct ea_cel_lexer *l)
 {
     enum ea_cel_tok tok = EA_TK_INT;
 
-    if (peek(l, 0) == '0' && (peek(l, 1) == 'x' || peek(l, 1) == 'X') && hex_of(peek(l, 2)) >= 0) {
+    if (peek(l, 0) == '0' && (peek(l, 1) | 0x20) == 'x' && hex_of(peek(l, 2)) >= 0) {
         l->at += 2;
         while (hex_of(peek(l, 0)) >= 0)
             l->at++;
     } else {
-        while (is_digit(peek(l, 0)))
-            l->at++;
+        skip_digits(l);
         if (peek(l, 0) == '.' && is_digit(peek(l, 1))) {
             tok = EA_TK_FLOAT;
             l->at++;
-            while (is_digit(peek(l, 0)))
-                l->at++;
+            skip_digits(l);
         }
-        if (peek(l, 0) == 'e' || peek(l, 0) == 'E') {
-            uint32_t sign = peek(l, 1) == '+' || peek(l, 1) == '-' ? 1 : 0;
-
-            if (is_digit(peek(l, 1 + sign))) {
-                tok = EA_TK_FLOAT;
-                l->at += 1 + sign;
-                while (is_digit(peek(l, 0)))
-                    l->at++;
-            }
-        }
+        if (skip_exponent(l))
+            tok = EA_TK_FLOAT;
     }
-    if (tok == EA_TK_INT && (peek(l, 0) == 'u' || peek(l, 0) == 'U')) {
+    if (tok == EA_TK_INT && (peek(l, 0) | 0x20) == 'u') {
         l->at++;
         tok = EA_TK_UINT;
     }
@@ -275,46 +283,45 @@ static int simple_escape(char c)
     }
 }
 
+/* The number behind "\x41", "\u0041", "\101" at *pp; -1 when it is none. */
+static int64_t escape_number(const char **pp, const char *end, bool bytes)
+{
+    char c = **pp;
+
+    if (c >= '0' && c <= '3')
+        return digits(pp, end, 3, 8);
+    ++*pp;
+    if (c == 'x' || c == 'X')
+        return digits(pp, end, 2, 16);
+    if ((c == 'u' || c == 'U') && !bytes)
+        return digits(pp, end, c == 'u' ? 4 : 8, 16);
+    return -1;
+}
+
 /* One escape at *pp (behind the backslash); appends to *out. */
 static int escape(struct ea_cel_lexer *l, const char **pp, const char *end, bool bytes, char **out)
 {
-    const char *p = *pp;
-    int c = p < end ? simple_escape(*p) : -1;
+    int c = *pp < end ? simple_escape(**pp) : -1;
     int64_t v;
+    unsigned n;
 
-    if (p >= end)
+    if (*pp >= end)
         return bad_escape(l, "unterminated escape");
     if (c >= 0) {
         *(*out)++ = (char)c;
-        *pp = p + 1;
+        ++*pp;
         return 0;
     }
-    if (*p == 'x' || *p == 'X') {
-        p++;
-        v = digits(&p, end, 2, 16);
-    } else if ((*p == 'u' || *p == 'U') && !bytes) {
-        int n = *p == 'u' ? 4 : 8;
-
-        p++;
-        v = digits(&p, end, n, 16);
-    } else if (*p >= '0' && *p <= '3') {
-        v = digits(&p, end, 3, 8);
-    } else {
-        return bad_escape(l, "unable to unescape string");
-    }
+    v = escape_number(pp, end, bytes);
     if (v < 0)
         return bad_escape(l, "unable to unescape string");
     if (bytes) {
         *(*out)++ = (char)v;
-    } else {
-        unsigned n = v <= 0x10FFFF ? ea_utf8_put((uint32_t)v, *out) : 0;
-
-        if (n == 0)
-            return bad_escape(l, "escape is no Unicode code point");
-        *out += n;
+        return 0;
     }
-    *pp = p;
-    return 0;
+    n = v <= 0x10FFFF ? ea_utf8_put((uint32_t)v, *out) : 0;
+    *out += n;
+    return n ? 0 : bad_escape(l, "escape is no Unicode code point");
 }
 
 int ea_cel_lex_string(struct ea_cel_lexer *l, struct ea_val *ret)

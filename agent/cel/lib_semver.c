@@ -51,24 +51,54 @@ static bool identifiers(struct ea_str s, bool pre)
     return true;
 }
 
+/* Cuts the leading part up to one of two separators; what follows keeps its separator. */
+static struct ea_str cut_at(struct ea_str *s, char x, char y)
+{
+    struct ea_str head;
+    size_t i;
+
+    for (i = 0; i < s->n && s->p[i] != x && s->p[i] != y; i++)
+        ;
+    head = ea_strn(s->p, i);
+    *s = ea_strn(s->p + i, s->n - i);
+    return head;
+}
+
+/* One of the three numbers. */
+static bool read_number(struct ea_str number, bool normalize, uint64_t *ret)
+{
+    while (normalize && number.n > 1 && number.p[0] == '0')
+        number = ea_strn(number.p + 1, number.n - 1);
+    return all_digits(number) && !(number.n > 1 && number.p[0] == '0') &&
+           ea_str_to_u64(number, ret) == 0;
+}
+
+static bool read_core(struct ea_str core, bool normalize, struct semver *ret)
+{
+    struct ea_str rest = core;
+    size_t i;
+
+    for (i = 0; i < 3; i++) {
+        if (rest.p == NULL)
+            return normalize && i > 0;
+        if (!read_number(ea_str_cut(rest, '.', &rest), normalize, &ret->part[i]))
+            return false;
+    }
+    return rest.p == NULL;
+}
+
 /* normalize: "v1.2" reads as 1.2.0, leading zeros are dropped. */
 static bool parse(struct ea_str s, bool normalize, struct semver *ret)
 {
-    struct ea_str core, rest, number;
-    size_t i, end;
+    struct ea_str core;
 
     *ret = (struct semver){.pre = EA_STR(""), .build = EA_STR("")};
     if (normalize && s.n && s.p[0] == 'v')
         s = ea_strn(s.p + 1, s.n - 1);
-    for (end = 0; end < s.n && s.p[end] != '-' && s.p[end] != '+'; end++)
-        ;
-    core = ea_strn(s.p, end);
-    s = ea_strn(s.p + end, s.n - end);
+    core = cut_at(&s, '-', '+');
     if (s.n && s.p[0] == '-') {
-        for (end = 0; end < s.n && s.p[end] != '+'; end++)
-            ;
-        ret->pre = ea_strn(s.p + 1, end - 1);
-        s = ea_strn(s.p + end, s.n - end);
+        s = ea_strn(s.p + 1, s.n - 1);
+        ret->pre = cut_at(&s, '+', '+');
         if (!identifiers(ret->pre, true))
             return false;
     }
@@ -77,37 +107,33 @@ static bool parse(struct ea_str s, bool normalize, struct semver *ret)
         if (!identifiers(ret->build, false))
             return false;
     }
-    for (i = 0, rest = core; i < 3; i++) {
-        if (rest.p == NULL)
-            return normalize && i > 0;
-        number = ea_str_cut(rest, '.', &rest);
-        while (normalize && number.n > 1 && number.p[0] == '0')
-            number = ea_strn(number.p + 1, number.n - 1);
-        if (!all_digits(number) || (number.n > 1 && number.p[0] == '0') ||
-            ea_str_to_u64(number, &ret->part[i]))
-            return false;
-    }
-    return rest.p == NULL;
+    return read_core(core, normalize, ret);
+}
+
+/* Numeric identifiers come before the others and compare as numbers. */
+static int compare_part(struct ea_str a, struct ea_str b)
+{
+    bool na = all_digits(a), nb = all_digits(b);
+    int c;
+
+    if (na != nb)
+        return na ? -1 : 1;
+    if (na && a.n != b.n)
+        return a.n < b.n ? -1 : 1;
+    c = ea_str_cmp(a, b);
+    return c < 0 ? -1 : c > 0;
 }
 
 static int compare_pre(struct ea_str x, struct ea_str y)
 {
-    int c;
+    int c = 0;
 
     /* a version without pre-release comes after those with one */
     if (x.n == 0 || y.n == 0)
         return x.n == y.n ? 0 : x.n == 0 ? 1 : -1;
-    while (x.p && y.p) {
-        struct ea_str a = ea_str_cut(x, '.', &x), b = ea_str_cut(y, '.', &y);
-        bool na = all_digits(a), nb = all_digits(b);
-
-        if (na != nb)
-            return na ? -1 : 1;
-        c = na && a.n != b.n ? (a.n < b.n ? -1 : 1) : ea_str_cmp(a, b);
-        if (c)
-            return c < 0 ? -1 : 1;
-    }
-    return x.p ? 1 : y.p ? -1 : 0;
+    while (x.p && y.p && c == 0)
+        c = compare_part(ea_str_cut(x, '.', &x), ea_str_cut(y, '.', &y));
+    return c ? c : x.p ? 1 : y.p ? -1 : 0;
 }
 
 int ea_cel_semver_compare(const struct ea_val *x, const struct ea_val *y)

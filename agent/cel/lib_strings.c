@@ -100,12 +100,26 @@ static int index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
     return 0;
 }
 
+/* Position of the last place of sub that begins at or before `off`; -1 when there is none. */
+static int64_t find_last(struct ea_str s, struct ea_str sub, int64_t off)
+{
+    size_t at;
+
+    if (sub.n > s.n)
+        return -1;
+    for (at = EA_MIN(offset_of(s, off), s.n - sub.n) + 1; at-- > 0;) {
+        if (memcmp(s.p + at, sub.p, sub.n) == 0)
+            return length(ea_strn(s.p, at));
+    }
+    return -1;
+}
+
 static int last_index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
                          struct ea_val *ret)
 {
     struct ea_str s = ea_val_text(&args[0]), sub = ea_val_text(&args[1]);
     int64_t len, off;
-    size_t at;
+    bool inside;
 
     if (args[0].type == EA_V_LIST && n == 2)
         return list_index(args, true, ret);
@@ -113,20 +127,16 @@ static int last_index_of(struct ea_cel_ctx *cx, const struct ea_val *args, unsig
         return EA_CEL_NO_OVERLOAD;
     len = length(s);
     off = n > 2 ? args[2].i : len;
-    *ret = ea_val_int(off);
-    if (sub.n == 0 && (cx->k8s || (off >= 0 && off <= len)))
-        return 0;
-    if (off < 0 || (off > len && !cx->k8s))
+    inside = off >= 0 && off <= len;
+    /* Kubernetes asks nothing of a position past the end, nor of any when nothing is sought */
+    if (cx->k8s)
+        inside = off >= 0 || sub.n == 0;
+    if (!inside)
         return out_of_range(cx, off);
-    *ret = ea_val_int(-1);
-    if (sub.n > s.n || (n > 2 && off >= len))
-        return 0;
-    for (at = EA_MIN(offset_of(s, off), s.n - sub.n) + 1; at-- > 0;) {
-        if (memcmp(s.p + at, sub.p, sub.n) == 0) {
-            *ret = ea_val_int(length(ea_strn(s.p, at)));
-            return 0;
-        }
-    }
+    if (sub.n == 0)
+        *ret = ea_val_int(off);
+    else
+        *ret = ea_val_int(n > 2 && off >= len ? -1 : find_last(s, sub, off));
     return 0;
 }
 
@@ -168,24 +178,23 @@ static int upper_ascii(struct ea_cel_ctx *cx, const struct ea_val *args, unsigne
 /* Bytes of the white space (Unicode's White_Space) at p, 0 = none. */
 static size_t space_at(const char *p, size_t n)
 {
+    /* U+2000…200A, 2028, 2029, 202F, 205F, 3000, 1680 in their three bytes */
+    static const struct {
+        uint8_t a, b, from, to;
+    } wide[] = {{0xE1, 0x9A, 0x80, 0x80}, {0xE2, 0x80, 0x80, 0x8A}, {0xE2, 0x80, 0xA8, 0xA9},
+                {0xE2, 0x80, 0xAF, 0xAF}, {0xE2, 0x81, 0x9F, 0x9F}, {0xE3, 0x80, 0x80, 0x80}};
     const unsigned char *u = (const unsigned char *)p;
+    size_t i;
 
-    if (n == 0)
-        return 0;
-    if (u[0] == ' ' || (u[0] >= '\t' && u[0] <= '\r'))
+    if (n >= 1 && (u[0] == ' ' || (u[0] >= '\t' && u[0] <= '\r')))
         return 1;
     if (n >= 2 && u[0] == 0xC2 && (u[1] == 0x85 || u[1] == 0xA0))
         return 2;
-    if (n < 3)
-        return 0;
-    if (u[0] == 0xE1 && u[1] == 0x9A && u[2] == 0x80) /* U+1680 */
-        return 3;
-    if (u[0] == 0xE2 && u[1] == 0x80 &&
-        ((u[2] >= 0x80 && u[2] <= 0x8A) || u[2] == 0xA8 || u[2] == 0xA9 || u[2] == 0xAF))
-        return 3;
-    if (u[0] == 0xE2 && u[1] == 0x81 && u[2] == 0x9F) /* U+205F */
-        return 3;
-    return u[0] == 0xE3 && u[1] == 0x80 && u[2] == 0x80 ? 3 : 0;
+    for (i = 0; n >= 3 && i < EA_COUNT(wide); i++) {
+        if (u[0] == wide[i].a && u[1] == wide[i].b && u[2] >= wide[i].from && u[2] <= wide[i].to)
+            return 3;
+    }
+    return 0;
 }
 
 static int trim(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)

@@ -73,6 +73,35 @@ static bool port_is_good(struct ea_str s)
     return s.n == 0 || s.p[0] == ':';
 }
 
+static bool all_of(struct ea_str s, const char *others, bool high)
+{
+    size_t i, n = strlen(others);
+
+    for (i = 0; i < s.n; i++) {
+        if (!alnum(s.p[i]) && !memchr(others, s.p[i], n) &&
+            !(high && (unsigned char)s.p[i] >= 0x80))
+            return false;
+    }
+    return true;
+}
+
+/* "host", "host:port", "[v6]:port" with a good port. */
+static bool host_is_good(struct ea_str host)
+{
+    const char *close;
+    size_t i;
+
+    if (host.n && host.p[0] == '[') {
+        close = memchr(host.p, ']', host.n);
+        if (close == NULL)
+            return false;
+        return port_is_good(ea_strn(close + 1, (size_t)(host.p + host.n - close - 1)));
+    }
+    for (i = host.n; i > 0 && host.p[i - 1] != ':'; i--)
+        ;
+    return i == 0 || port_is_good(ea_strn(host.p + i - 1, host.n - i + 1));
+}
+
 /* userinfo@host:port; userinfo is dropped. */
 static bool take_authority(struct ea_str a, struct ea_str *host)
 {
@@ -82,53 +111,18 @@ static bool take_authority(struct ea_str a, struct ea_str *host)
         if (a.p[i] == '@')
             last = i + 1;
     }
-    for (i = 0; i + 1 < last; i++) {
-        if (!alnum(a.p[i]) && !memchr("-._:~!$&'()*+,;=%@", a.p[i], 18))
-            return false;
-    }
+    if (last > 0 && !all_of(ea_strn(a.p, last - 1), "-._:~!$&'()*+,;=%@", false))
+        return false;
     *host = ea_strn(a.p + last, a.n - last);
-    if (host->n && host->p[0] == '[') {
-        const char *close = memchr(host->p, ']', host->n);
-
-        if (close == NULL ||
-            !port_is_good(ea_strn(close + 1, (size_t)(host->p + host->n - close - 1))))
-            return false;
-    } else {
-        for (i = host->n; i > 0 && host->p[i - 1] != ':'; i--)
-            ;
-        if (i > 0 && !port_is_good(ea_strn(host->p + i - 1, host->n - i + 1)))
-            return false;
-    }
-    for (i = 0; i < host->n; i++) {
-        if ((unsigned char)host->p[i] < 0x80 && !alnum(host->p[i]) &&
-            !memchr("-_.~!$&'()*+,;=:[]<>\"%", host->p[i], 22))
-            return false;
-    }
-    return escapes_are_good(*host);
+    return host_is_good(*host) && all_of(*host, "-_.~!$&'()*+,;=:[]<>\"%", true) &&
+           escapes_are_good(*host);
 }
 
-static bool parse(struct ea_str s, struct url *u)
+/* "//authority/path" or "/path". */
+static bool take_hierarchy(struct ea_str rest, struct url *u)
 {
-    struct ea_str rest = s, tail;
     size_t i;
 
-    *u = (struct url){.text = s, .path = EA_STR(""), .query = EA_STR(""), .host = EA_STR("")};
-    if (s.n == 0)
-        return false;
-    for (i = 0; i < s.n; i++) {
-        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
-            return false;
-    }
-    if (!take_scheme(&rest, &u->scheme))
-        return false;
-    rest = ea_str_cut(rest, '#', &tail);
-    if (tail.p && !escapes_are_good(tail))
-        return false;
-    rest = ea_str_cut(rest, '?', &tail);
-    if (tail.p)
-        u->query = tail;
-    if (rest.n == 0 || rest.p[0] != '/')
-        return u->scheme.n > 0; /* opaque: "mailto:x" has neither host nor path */
     if (u->scheme.n && rest.n >= 2 && rest.p[1] == '/') {
         for (i = 2; i < rest.n && rest.p[i] != '/'; i++)
             ;
@@ -138,6 +132,29 @@ static bool parse(struct ea_str s, struct url *u)
     }
     u->path = rest;
     return escapes_are_good(rest);
+}
+
+static bool parse(struct ea_str s, struct url *u)
+{
+    struct ea_str rest = s, tail;
+    size_t i;
+
+    *u = (struct url){.text = s, .path = EA_STR(""), .query = EA_STR(""), .host = EA_STR("")};
+    for (i = 0; i < s.n; i++) {
+        if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+            return false;
+    }
+    if (s.n == 0 || !take_scheme(&rest, &u->scheme))
+        return false;
+    rest = ea_str_cut(rest, '#', &tail);
+    if (tail.p && !escapes_are_good(tail))
+        return false;
+    rest = ea_str_cut(rest, '?', &tail);
+    if (tail.p)
+        u->query = tail;
+    if (rest.n == 0 || rest.p[0] != '/')
+        return u->scheme.n > 0; /* opaque: "mailto:x" has neither host nor path */
+    return take_hierarchy(rest, u);
 }
 
 static int url(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
@@ -328,9 +345,26 @@ static int add_pair(struct ea_cel_ctx *cx, struct ea_cel_mapb *b, struct ea_str 
     return 0;
 }
 
+/* One "key=value" into the map; what is badly escaped or holds a semicolon is dropped, as in Go. */
+static int add_part(struct ea_cel_ctx *cx, struct ea_cel_mapb *b, struct ea_str part)
+{
+    struct ea_str value, key = ea_str_cut(part, '=', &value);
+
+    if (part.n == 0 || memchr(part.p, ';', part.n) || !escapes_are_good(key) ||
+        (value.p && !escapes_are_good(value)))
+        return 0;
+    key = unescape(cx->arena, key, true);
+    value = value.p ? unescape(cx->arena, value, true) : EA_STR("");
+    if (key.p == NULL || value.p == NULL)
+        return EA_CEL_FULL;
+    if (!ea_utf8_valid(key.p, key.n) || !ea_utf8_valid(value.p, value.n))
+        return 0;
+    return add_pair(cx, b, key, value);
+}
+
 static int query(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, struct ea_val *ret)
 {
-    struct ea_str rest, part, key, value;
+    struct ea_str rest;
     struct ea_cel_mapb b;
     uint32_t pairs = 1;
     size_t i;
@@ -343,21 +377,8 @@ static int query(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n, s
         pairs += rest.p[i] == '&';
     if (ea_cel_mapb_init(&b, cx->arena, pairs))
         return EA_CEL_FULL;
-    while (rest.p && rc == 0) {
-        part = ea_str_cut(rest, '&', &rest);
-        if (part.n == 0 || memchr(part.p, ';', part.n))
-            continue; /* Go drops what holds a semicolon */
-        key = ea_str_cut(part, '=', &value);
-        if (!escapes_are_good(key) || (value.p && !escapes_are_good(value)))
-            continue;
-        key = unescape(cx->arena, key, true);
-        value = value.p ? unescape(cx->arena, value, true) : EA_STR("");
-        if (key.p == NULL || value.p == NULL)
-            return EA_CEL_FULL;
-        if (!ea_utf8_valid(key.p, key.n) || !ea_utf8_valid(value.p, value.n))
-            continue;
-        rc = add_pair(cx, &b, key, value);
-    }
+    while (rest.p && rc == 0)
+        rc = add_part(cx, &b, ea_str_cut(rest, '&', &rest));
     *ret = ea_cel_mapb_end(&b);
     return rc;
 }

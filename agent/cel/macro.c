@@ -54,35 +54,44 @@ static bool take_variable(struct ea_cel_unit *u, const struct ea_cel_node *arg, 
     return true;
 }
 
-struct ea_cel_node *ea_cel_macro_expand(struct ea_cel_unit *u, struct ea_cel_node *call)
+static const struct macro *find_macro(const struct ea_cel_unit *u, const struct ea_cel_node *call)
 {
     size_t i;
+
+    for (i = 0; i < EA_COUNT(macros); i++) {
+        const struct macro *m = &macros[i];
+
+        if (m->args == call->n && !(u->k8s && m->since > u->minor) &&
+            ea_str_is(call->name, m->name))
+            return m;
+    }
+    return NULL;
+}
+
+struct ea_cel_node *ea_cel_macro_expand(struct ea_cel_unit *u, struct ea_cel_node *call)
+{
+    const struct macro *m;
 
     if (u->env->disable_macros)
         return call;
     if (call->target == NULL)
         return ea_str_is(call->name, "has") && call->n == 1 ? has(u, call) : call;
-    for (i = 0; i < EA_COUNT(macros); i++) {
-        const struct macro *m = &macros[i];
-
-        if (m->args != call->n || (u->k8s && m->since > u->minor) ||
-            !ea_str_is(call->name, m->name))
-            continue;
-        if (!take_variable(u, call->args[0], &call->name) ||
-            (m->vars == 2 && !take_variable(u, call->args[1], &call->name2)))
-            return NULL;
-        if (m->vars == 2 && ea_str_eq(call->name, call->name2)) {
-            ea_cel_fail(u, EA_CEL_E_PARSE, -EINVAL, call->args[1]->pos,
-                        "duplicate variable name: %.*s", EA_STRF(call->name));
-            return NULL;
-        }
-        call->kind = EA_N_COMP;
-        call->op = m->macro;
-        call->args += m->vars;
-        call->n -= m->vars;
-        if (m->vars == 2)
-            call->flags |= EA_NF_TWO;
+    m = find_macro(u, call);
+    if (m == NULL)
         return call;
+    if (!take_variable(u, call->args[0], &call->name) ||
+        (m->vars == 2 && !take_variable(u, call->args[1], &call->name2)))
+        return NULL;
+    if (m->vars == 2 && ea_str_eq(call->name, call->name2)) {
+        ea_cel_fail(u, EA_CEL_E_PARSE, -EINVAL, call->args[1]->pos, "duplicate variable name: %.*s",
+                    EA_STRF(call->name));
+        return NULL;
     }
+    call->kind = EA_N_COMP;
+    call->op = m->macro;
+    call->args += m->vars;
+    call->n -= m->vars;
+    if (m->vars == 2)
+        call->flags |= EA_NF_TWO;
     return call;
 }

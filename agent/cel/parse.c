@@ -382,6 +382,11 @@ static struct ea_cel_node *member(struct ea_cel_lexer *l, struct ea_cel_node *n)
     return NULL;
 }
 
+static bool is_number_token(const struct ea_cel_lexer *l)
+{
+    return l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT;
+}
+
 /* An even number of the same operator cancels out, whatever it stands before (cel-go, visitUnary).
  */
 static struct ea_cel_node *unary(struct ea_cel_lexer *l)
@@ -395,20 +400,16 @@ static struct ea_cel_node *unary(struct ea_cel_lexer *l)
         return member(l, primary(l));
     for (; l->tok == op; count++)
         ea_cel_lex_next(l);
-    if (op == EA_TK_MINUS && count == 1 && (l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT)) {
+    if (op == EA_TK_MINUS && count == 1 && is_number_token(l)) {
         n = literal(l, true);
         if (n)
             n->pos = pos;
         return member(l, n);
     }
-    if (op == EA_TK_NOT && l->tok == EA_TK_MINUS) {
-        /* only as the sign of a number */
-        ea_cel_lex_next(l);
-        n = l->tok == EA_TK_INT || l->tok == EA_TK_FLOAT ? member(l, literal(l, true))
-                                                         : syntax(l, "expecting a number");
-    } else {
+    if (op == EA_TK_NOT && take(l, EA_TK_MINUS))
+        n = is_number_token(l) ? member(l, literal(l, true)) : syntax(l, "expecting a number");
+    else
         n = member(l, primary(l));
-    }
     if (n == NULL || count % 2 == 0)
         return n;
     return operator_node(l->u, op == EA_TK_NOT ? EA_OP_NOT : EA_OP_NEG, pos, n, NULL, NULL);

@@ -266,45 +266,69 @@ static bool class(struct re *t)
     return true;
 }
 
+static bool word_char(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* "<name>" behind "(?" or "(?P"; NULL when it is none. */
+static const char *skip_group_name(const struct re *t, const char *p)
+{
+    const char *name = p + 1;
+
+    if (p >= t->end || *p != '<')
+        return NULL;
+    for (p = name; p < t->end && (*p == '_' || word_char(*p)); p++)
+        ;
+    return p > name && p < t->end && *p == '>' && p - name <= 32 ? p + 1 : NULL;
+}
+
+/* "im-s:" or "im-s)" behind "(?"; NULL when it is none. */
+static const char *skip_flags(const struct re *t, const char *p)
+{
+    const char *from = p;
+
+    while (p < t->end && memchr("imsU-", *p, 5))
+        p++;
+    if (p >= t->end || (*p != ':' && *p != ')') || (*p == ')' && p == from))
+        return NULL;
+    return *p == ':' ? p + 1 : p;
+}
+
 /* "(?": flags i m s U, non-capturing and named groups; everything else is not RE2. */
 static bool group(struct re *t)
 {
     const char *p = t->p + 1;
 
-    *t->out++ = '(';
-    t->p++;
-    if (p >= t->end || *p == '*')
-        return p < t->end
-                   ? refuse(t, "missing argument to repetition operator: verbs are not supported")
-                   : refuse(t, "missing closing )");
+    *t->out++ = *t->p++;
+    if (p >= t->end)
+        return refuse(t, "missing closing )");
+    if (*p == '*')
+        return refuse(t, "missing argument to repetition operator: verbs are not supported");
     if (*p != '?')
         return true;
     p++;
     if (p < t->end && *p == 'P')
-        p++;
-    if (p < t->end && *p == '<') {
-        const char *name = ++p;
-
-        while (p < t->end && (*p == '_' || (*p >= '0' && *p <= '9') ||
-                              ((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z')))
-            p++;
-        if (p == name || p >= t->end || *p != '>' || p - name > 32)
-            return refuse(t, "invalid or unsupported Perl syntax");
-        p++;
-    } else {
-        if (p[-1] == 'P')
-            return refuse(t, "invalid or unsupported Perl syntax");
-        while (p < t->end && memchr("imsU-", *p, 5))
-            p++;
-        if (p >= t->end || (*p != ':' && *p != ')') || (*p == ')' && p == t->p + 1))
-            return refuse(t, "invalid or unsupported Perl syntax");
-        if (*p == ':')
-            p++;
-    }
+        p = skip_group_name(t, p + 1);
+    else
+        p = p < t->end && *p == '<' ? skip_group_name(t, p) : skip_flags(t, p);
+    if (p == NULL)
+        return refuse(t, "invalid or unsupported Perl syntax");
     memcpy(t->out, t->p, (size_t)(p - t->p));
     t->out += p - t->p;
     t->p = p;
     return true;
+}
+
+/* Digits at *p, -1 = none. */
+static long read_count(const struct re *t, const char **p)
+{
+    long v = -1;
+    int n;
+
+    for (n = 0; *p < t->end && **p >= '0' && **p <= '9' && n < 6; ++*p, n++)
+        v = (v < 0 ? 0 : v) * 10 + (**p - '0');
+    return v;
 }
 
 /* {n}, {n,}, {n,m} with at most 1000; anything else is a literal brace. Length of the repetition, 0
@@ -312,21 +336,13 @@ static bool group(struct re *t)
 static int repetition(struct re *t)
 {
     const char *p = t->p + 1;
-    long lo = -1, hi = -1;
-    int n;
+    long lo = read_count(t, &p), hi = lo;
 
-    for (n = 0; p < t->end && *p >= '0' && *p <= '9' && n < 6; p++, n++)
-        lo = (lo < 0 ? 0 : lo) * 10 + (*p - '0');
-    if (lo < 0 || p >= t->end)
-        return 0;
-    hi = lo;
-    if (*p == ',') {
+    if (lo >= 0 && p < t->end && *p == ',') {
         p++;
-        hi = -1;
-        for (n = 0; p < t->end && *p >= '0' && *p <= '9' && n < 6; p++, n++)
-            hi = (hi < 0 ? 0 : hi) * 10 + (*p - '0');
+        hi = read_count(t, &p);
     }
-    if (p >= t->end || *p != '}')
+    if (lo < 0 || p >= t->end || *p != '}')
         return 0;
     if (lo > 1000 || hi > 1000 || (hi >= 0 && hi < lo)) {
         t->why = "invalid repeat count";

@@ -135,37 +135,55 @@ static int zone(const char **p, const char *end, int64_t *ret)
     return 0;
 }
 
+/* "2009-02-13" at *p as days since 1970. Years of five digits are no RFC 3339, but out of range
+ * rather than malformed. */
+static int read_date(const char **p, const char *end, int64_t *ret)
+{
+    const char *from = *p;
+    int64_t year = 0;
+    int month, day;
+
+    while (*p < end && **p >= '0' && **p <= '9' && *p - from < 9)
+        year = year * 10 + (*(*p)++ - '0');
+    if (*p - from < 4 || !eat(p, end, '-'))
+        return -EINVAL;
+    month = digits(p, end, 2);
+    if (month < 1 || month > 12 || !eat(p, end, '-'))
+        return -EINVAL;
+    day = digits(p, end, 2);
+    if (day < 1 || day > month_days(year, month))
+        return -EINVAL;
+    *ret = ea_cel_days(year, month, day);
+    return 0;
+}
+
+/* "23:31:30.5" at *p. */
+static int read_clock(const char **p, const char *end, int64_t *seconds, int64_t *ns)
+{
+    int h = digits(p, end, 2), m, sec;
+
+    if (h < 0 || h > 23 || !eat(p, end, ':'))
+        return -EINVAL;
+    m = digits(p, end, 2);
+    if (m < 0 || m > 59 || !eat(p, end, ':'))
+        return -EINVAL;
+    sec = digits(p, end, 2);
+    if (sec < 0 || sec > 59)
+        return -EINVAL;
+    *ns = eat(p, end, '.') ? fraction(p, end) : 0;
+    *seconds = h * 3600 + m * 60 + sec;
+    return *ns < 0 ? -EINVAL : 0;
+}
+
 int ea_cel_timestamp_parse(struct ea_str s, struct ea_val *ret)
 {
     const char *p = s.p, *end = s.p + s.n;
-    int64_t ns = 0, offset, t, year = 0;
-    int month, day, h, m, sec;
+    int64_t ns, offset, t, days, seconds;
 
-    /* years of five digits are no RFC 3339, but out of range rather than malformed */
-    while (p < end && *p >= '0' && *p <= '9' && p - s.p < 9)
-        year = year * 10 + (*p++ - '0');
-    if (p - s.p < 4 || !eat(&p, end, '-'))
+    if (read_date(&p, end, &days) || !(eat(&p, end, 'T') || eat(&p, end, 't')) ||
+        read_clock(&p, end, &seconds, &ns) || zone(&p, end, &offset) || p != end)
         return -EINVAL;
-    month = digits(&p, end, 2);
-    if (month < 1 || month > 12 || !eat(&p, end, '-'))
-        return -EINVAL;
-    day = digits(&p, end, 2);
-    if (day < 1 || day > month_days(year, month) || !(eat(&p, end, 'T') || eat(&p, end, 't')))
-        return -EINVAL;
-    h = digits(&p, end, 2);
-    if (h < 0 || h > 23 || !eat(&p, end, ':'))
-        return -EINVAL;
-    m = digits(&p, end, 2);
-    if (m < 0 || m > 59 || !eat(&p, end, ':'))
-        return -EINVAL;
-    sec = digits(&p, end, 2);
-    if (sec < 0 || sec > 59)
-        return -EINVAL;
-    if (eat(&p, end, '.'))
-        ns = fraction(&p, end);
-    if (ns < 0 || zone(&p, end, &offset) || p != end)
-        return -EINVAL;
-    t = ea_cel_days(year, month, day) * 86400 + h * 3600 + m * 60 + sec - offset;
+    t = days * 86400 + seconds - offset;
     if (t < EA_CEL_TIME_MIN || t > EA_CEL_TIME_MAX)
         return -ERANGE;
     *ret = ea_cel_timestamp(t, (uint32_t)ns);

@@ -194,10 +194,33 @@ static struct ea_str first_part(struct ea_str s, struct ea_str *rest)
     return s;
 }
 
+static const struct ea_cel_type *parse(struct ea_arena *a, struct ea_str s, unsigned depth);
+
+/* "list(A)", "map(A, B)", "optional_type(A)"; NULL when it is none of them. */
+static const struct ea_cel_type *parse_param(struct ea_arena *a, struct ea_str s, unsigned depth)
+{
+    const struct ea_cel_type *x, *y;
+    struct ea_str inner, second;
+    const char *open = memchr(s.p, '(', s.n);
+
+    if (open == NULL || s.p[s.n - 1] != ')' || depth > 8)
+        return NULL;
+    inner = ea_strn(open + 1, (size_t)(s.p + s.n - open) - 2);
+    s.n = (size_t)(open - s.p);
+    x = parse(a, first_part(inner, &second), depth + 1);
+    y = second.p ? parse(a, second, depth + 1) : &ea_cel_t_dyn;
+    if (ea_str_is(s, "list"))
+        return ea_cel_type_list(a, x);
+    if (ea_str_is(s, "map"))
+        return ea_cel_type_map(a, x, y);
+    if (ea_str_is(s, "optional_type"))
+        return ea_cel_type_optional(a, x);
+    return ea_str_is(s, "type") ? &ea_cel_t_type : NULL;
+}
+
 static const struct ea_cel_type *parse(struct ea_arena *a, struct ea_str s, unsigned depth)
 {
-    const struct ea_cel_type *x, *y, *t = NULL;
-    struct ea_str inner, second;
+    const struct ea_cel_type *t;
     size_t i;
 
     s = ea_str_trim(s);
@@ -209,24 +232,7 @@ static const struct ea_cel_type *parse(struct ea_arena *a, struct ea_str s, unsi
         if (ea_str_is(s, opaques[i].name))
             return &opaques[i];
     }
-    if (s.n < 3 || s.p[s.n - 1] != ')' || depth > 8)
-        return &ea_cel_t_dyn;
-    for (i = 0; s.p[i] != '('; i++) {
-        if (i + 1 == s.n)
-            return &ea_cel_t_dyn;
-    }
-    inner = ea_strn(s.p + i + 1, s.n - i - 2);
-    s.n = i;
-    x = parse(a, first_part(inner, &second), depth + 1);
-    y = second.p ? parse(a, second, depth + 1) : &ea_cel_t_dyn;
-    if (ea_str_is(s, "list"))
-        t = ea_cel_type_list(a, x);
-    else if (ea_str_is(s, "map"))
-        t = ea_cel_type_map(a, x, y);
-    else if (ea_str_is(s, "optional_type"))
-        t = ea_cel_type_optional(a, x);
-    else if (ea_str_is(s, "type"))
-        t = &ea_cel_t_type;
+    t = s.n ? parse_param(a, s, depth) : NULL;
     return t ? t : &ea_cel_t_dyn;
 }
 

@@ -495,11 +495,30 @@ static int digits_of(const char *es, char digits[24], int *exp)
     return n;
 }
 
+/* digits × 10^exp with a point where it belongs. */
+static void put_plain(char out[40], size_t *at, const char *digits, int n, int exp)
+{
+    int i;
+
+    if (exp < 0) {
+        put(out, 40, at, "0.");
+        for (i = -1; i > exp; i--)
+            put_char(out, 40, at, '0');
+        put(out, 40, at, digits);
+        return;
+    }
+    for (i = 0; i <= exp || i < n; i++) {
+        if (i == exp + 1)
+            put_char(out, 40, at, '.');
+        put_char(out, 40, at, i < n ? digits[i] : '0');
+    }
+}
+
 void ea_cel_double_text(double d, char out[40])
 {
     char es[EA_NUM_MAX], digits[24], tail[16];
     size_t at = 0;
-    int n, exp, i;
+    int n, exp;
 
     out[0] = '\0';
     if (isnan(d) || isinf(d)) {
@@ -514,27 +533,16 @@ void ea_cel_double_text(double d, char out[40])
     }
     es[ea_num_print(fabs(d), es)] = '\0';
     n = digits_of(es, digits, &exp);
-    if (exp < -4 || exp >= 6) {
-        put_char(out, 40, &at, digits[0]);
-        if (n > 1)
-            put_char(out, 40, &at, '.');
-        put(out, 40, &at, digits + 1);
-        snprintf(tail, sizeof tail, "e%c%02d", exp < 0 ? '-' : '+', abs(exp));
-        put(out, 40, &at, tail);
+    if (exp >= -4 && exp < 6) {
+        put_plain(out, &at, digits, n, exp);
         return;
     }
-    if (exp < 0) {
-        put(out, 40, &at, "0.");
-        for (i = -1; i > exp; i--)
-            put_char(out, 40, &at, '0');
-        put(out, 40, &at, digits);
-        return;
-    }
-    for (i = 0; i <= exp || i < n; i++) {
-        if (i == exp + 1)
-            put_char(out, 40, &at, '.');
-        put_char(out, 40, &at, i < n ? digits[i] : '0');
-    }
+    put_char(out, 40, &at, digits[0]);
+    if (n > 1)
+        put_char(out, 40, &at, '.');
+    put(out, 40, &at, digits + 1);
+    snprintf(tail, sizeof tail, "e%c%02d", exp < 0 ? '-' : '+', abs(exp));
+    put(out, 40, &at, tail);
 }
 
 /* Seconds with up to nine digits behind the point and no trailing zeros. */

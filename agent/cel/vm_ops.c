@@ -168,6 +168,31 @@ static int time_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_va
     return why == NULL ? 0 : ea_cel_vm_raise(m, "%s", why);
 }
 
+/* Both sides of one type. 1 = there is no such operation. */
+static int same_type_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a,
+                           const struct ea_val *b, struct ea_val *ret)
+{
+    switch (a->type) {
+    case EA_V_INT:
+        return int_arith(m, op, a->i, b->i, ret);
+    case EA_V_UINT:
+        return uint_arith(m, op, a->u, b->u, ret);
+    case EA_V_DOUBLE:
+        return op == EA_I_MOD ? 1 : double_arith(op, a->d, b->d, ret);
+    case EA_V_STRING:
+    case EA_V_BYTES:
+        return op == EA_I_ADD ? concat(m, a, b, ret) : 1;
+    case EA_V_LIST:
+        return op == EA_I_ADD ? concat_lists(m, a, b, ret) : 1;
+    case EA_V_TIMESTAMP:
+        return op == EA_I_SUB ? time_arith(m, op, a, b, ret) : 1;
+    case EA_V_DURATION:
+        return op == EA_I_ADD || op == EA_I_SUB ? time_arith(m, op, a, b, ret) : 1;
+    default:
+        return 1;
+    }
+}
+
 int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a,
                     const struct ea_val *b, struct ea_val *ret)
 {
@@ -176,37 +201,16 @@ int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val 
                                         [EA_I_MUL - EA_I_ADD] = "_*_",
                                         [EA_I_DIV - EA_I_ADD] = "_/_",
                                         [EA_I_MOD - EA_I_ADD] = "_%_"};
-    bool time = (a->type == EA_V_TIMESTAMP || a->type == EA_V_DURATION) &&
-                (b->type == EA_V_TIMESTAMP || b->type == EA_V_DURATION);
+    int rc = 1;
 
-    if (a->type == b->type) {
-        switch (a->type) {
-        case EA_V_INT:
-            return int_arith(m, op, a->i, b->i, ret);
-        case EA_V_UINT:
-            return uint_arith(m, op, a->u, b->u, ret);
-        case EA_V_DOUBLE:
-            if (op != EA_I_MOD)
-                return double_arith(op, a->d, b->d, ret);
-            break;
-        case EA_V_STRING:
-        case EA_V_BYTES:
-            if (op == EA_I_ADD)
-                return concat(m, a, b, ret);
-            break;
-        case EA_V_LIST:
-            if (op == EA_I_ADD)
-                return concat_lists(m, a, b, ret);
-            break;
-        default:
-            break;
-        }
-    }
-    if (time && (op == EA_I_ADD || op == EA_I_SUB) &&
-        !(op == EA_I_ADD && a->type == EA_V_TIMESTAMP && b->type == EA_V_TIMESTAMP) &&
-        !(op == EA_I_SUB && a->type == EA_V_DURATION && b->type == EA_V_TIMESTAMP))
-        return time_arith(m, op, a, b, ret);
-    return ea_cel_vm_overload(m, names[op - EA_I_ADD], a, b);
+    if (a->type == b->type)
+        rc = same_type_arith(m, op, a, b, ret);
+    else if (a->type == EA_V_TIMESTAMP && b->type == EA_V_DURATION &&
+             (op == EA_I_ADD || op == EA_I_SUB))
+        rc = time_arith(m, op, a, b, ret);
+    else if (a->type == EA_V_DURATION && b->type == EA_V_TIMESTAMP && op == EA_I_ADD)
+        rc = time_arith(m, op, a, b, ret);
+    return rc == 1 ? ea_cel_vm_overload(m, names[op - EA_I_ADD], a, b) : rc;
 }
 
 int ea_cel_vm_negate(struct ea_cel_vm *m, const struct ea_val *a, struct ea_val *ret)

@@ -119,3 +119,10 @@ chart:
 .PHONY: image-test
 image-test:
 	@tests/e2e/image.sh
+
+# ---- the exam of cel-spec: CEL_SPEC is its folder tests/simple/testdata ---------------------------------------------------------------
+
+.PHONY: cel-conformance
+CEL_SPEC ?= ../shared/cel-spec
+cel-conformance: all
+	$(Q)$(PYTHON) tests/unit/cel/conformance.py $(CEL_SPEC) $(BIN) cel eval --env cel --batch
