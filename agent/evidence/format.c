@@ -4,8 +4,11 @@
 #include "evidence/crc32c.h"
 #include "evidence/record.h"
 
-static const char SEG_MAGIC[] = "EVSEG001", REC_MAGIC[] = "EVR1", SEAL_MAGIC[] = "EVSEAL01",
-                  STATE_MAGIC[] = "EVSTATE1", CURSOR_MAGIC[] = "EVCURSR1";
+static const uint8_t SEG_MAGIC[8] = {'E', 'V', 'S', 'E', 'G', '0', '0', '1'};
+static const uint8_t REC_MAGIC[4] = {'E', 'V', 'R', '1'};
+static const uint8_t SEAL_MAGIC[8] = {'E', 'V', 'S', 'E', 'A', 'L', '0', '1'};
+static const uint8_t STATE_MAGIC[8] = {'E', 'V', 'S', 'T', 'A', 'T', 'E', '1'};
+static const uint8_t CURSOR_MAGIC[8] = {'E', 'V', 'C', 'U', 'R', 'S', 'R', '1'};
 
 static void put16(uint8_t *p, uint16_t v)
 {

@@ -356,16 +356,15 @@ int ea_elog_segment_make(struct ea_elog *l, uint64_t number, uint64_t size, uint
 int ea_elog_segment_publish(struct ea_elog *l, struct ea_open_seg *seg, struct ea_err *err)
 {
     char tmp[EA_PATH], path[EA_PATH];
-    int r = ea_path(tmp, l->dir, "new.tmp");
+    int r = -ENAMETOOLONG;
 
-    if (r == 0)
-        r = ea_seg_path(path, l->dir, seg->number);
-    if (r == 0)
+    if (ea_path(tmp, l->dir, "new.tmp") == 0 && ea_seg_path(path, l->dir, seg->number) == 0) {
         r = ea_evidence_io.sync(seg->fd);
-    if (r == 0 && rename(tmp, path) < 0)
-        r = -errno;
-    if (r == 0)
-        r = ea_fsync_dir(l->dir);
+        if (r == 0 && rename(tmp, path) < 0)
+            r = -errno;
+        if (r == 0)
+            r = ea_fsync_dir(l->dir);
+    }
     if (r == 0)
         return 0;
     close(seg->fd);

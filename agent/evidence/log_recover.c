@@ -291,10 +291,12 @@ static int quarantine_segments(struct recovery *c, struct walk *w, size_t from, 
 
     for (size_t i = from; i < c->list.n; i++) {
         const struct ea_seg_entry *e = &c->list.v[i];
-        int r;
+        int r = ea_path(to, c->l->dir, "quarantine");
 
-        if (ea_path(to, c->l->dir, "quarantine") < 0 || (r = ea_mkdirs(to, 0700, err)) < 0)
-            return -ENAMETOOLONG;
+        if (r == 0)
+            r = ea_mkdirs(to, 0700, err);
+        if (r < 0)
+            return r;
         if (ea_seg_path(path, c->l->dir, e->number) < 0 ||
             ea_path(to, c->l->dir, "quarantine/seg-%016" PRIx64 "-whole-%" PRId64 ".ev", e->number,
                     ea_wall_now() / 1000) < 0)

@@ -168,8 +168,8 @@ static int fill(struct ea_reader *r, uint64_t off, size_t n, const uint8_t **ret
 static int read_one(struct ea_reader *r, struct ea_rec_header *h, struct ea_str *payload,
                     bool again)
 {
-    const uint8_t *p;
-    size_t n;
+    const uint8_t *p = NULL;
+    size_t n = 0;
     int c;
 
     if (r->off + EA_REC_HEADER > r->limit)
@@ -196,8 +196,8 @@ static bool find_later(struct ea_reader *r, uint64_t limit, uint64_t *ret_off,
                        struct ea_rec_header *h)
 {
     for (uint64_t off = r->off + 8; off + EA_REC_HEADER <= limit; off += 8) {
-        const uint8_t *p;
-        size_t n;
+        const uint8_t *p = NULL;
+        size_t n = 0;
 
         if (fill(r, off, EA_REC_HEADER, &p, &n, false) < 0 || n < EA_REC_HEADER)
             return false;
@@ -307,8 +307,8 @@ int ea_reader_next(struct ea_reader *r, struct ea_record_view *ret, struct ea_er
     if (r->fd < 0 && (c = start(r, err)) < 0)
         return c;
     for (;;) {
-        struct ea_rec_header h;
-        struct ea_str payload;
+        struct ea_rec_header h = {0};
+        struct ea_str payload = EA_STR_NULL;
 
         c = read_one(r, &h, &payload, false);
         if (c == -EBADMSG && (c = confirm_damage(r, &h, &payload)) == -EAGAIN)

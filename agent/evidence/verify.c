@@ -12,7 +12,8 @@
 
 /* ---- saying ---- */
 
-/* Text of damaged files ends up in messages: nothing in it may reach a terminal or break a reader. */
+/* Text of damaged files ends up in messages: nothing in it may reach a terminal or break a reader.
+ */
 static void make_printable(char *s)
 {
     for (; *s; s++)
@@ -184,7 +185,7 @@ static void check_body(struct ea_epoch_check *c, const struct ea_record_parts *p
 void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const char *place,
                            struct ea_record_parts *ret)
 {
-    struct ea_record_parts own, *p = ret ? ret : &own;
+    struct ea_record_parts own = {0}, *p = ret ? ret : &own;
     struct ea_verify *v = c->v;
     uint8_t leaf[EA_SHA256_LEN];
 

@@ -57,9 +57,9 @@ void ea_epoch_check_done(struct ea_epoch_check *c);
 int ea_epoch_check_note(struct ea_epoch_check *c, const char *path, struct ea_err *err);
 /* A leaf whose record is not there. */
 void ea_epoch_check_leaf(struct ea_epoch_check *c, const uint8_t leaf[EA_SHA256_LEN]);
-/* place: "seg-….ev at byte 128", for messages. parts may be NULL. */
+/* place: "seg-….ev at byte 128", for messages. ret may be NULL. */
 void ea_epoch_check_record(struct ea_epoch_check *c, struct ea_str record, const char *place,
-                           struct ea_record_parts *parts);
+                           struct ea_record_parts *ret);
 /* Signature, root, key, summary line; makes this epoch the previous one. */
 void ea_epoch_check_end(struct ea_epoch_check *c, const char *checkpoint_path,
                         const char *key_path);
