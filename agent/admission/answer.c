@@ -7,6 +7,9 @@
 
 /* ---- evidence ---- */
 
+/* U+2026, what a cut text ends with. */
+static const char ellipsis[] = {'\xe2', '\x80', '\xa6'};
+
 /* Literals and numbers without format parsing: this runs for every review. */
 #define ADD(b, lit) (void)ea_buf_add((b), (lit), sizeof(lit) - 1)
 
@@ -46,8 +49,8 @@ static void add_capped(struct ea_buf *b, const char *key, struct ea_str s, size_
         while (max > 0 && ((unsigned char)s.p[max] & 0xc0) == 0x80)
             max--;
         memcpy(cut, s.p, max);
-        memcpy(cut + max, "\xe2\x80\xa6", 3); /* … */
-        s = ea_strn(cut, max + 3);
+        memcpy(cut + max, ellipsis, sizeof(ellipsis));
+        s = ea_strn(cut, max + sizeof(ellipsis));
     }
     (void)ea_buf_addz(b, key);
     (void)ea_buf_add_json(b, s);
@@ -394,8 +397,8 @@ static void add_warning(struct ea_buf *b, unsigned n, const struct ea_buf *text)
     }
     if (i < text->n) {
         out = keep;
-        memcpy(line + out, "\xe2\x80\xa6", 3); /* … */
-        out += 3;
+        memcpy(line + out, ellipsis, sizeof(ellipsis));
+        out += sizeof(ellipsis);
     }
     (void)ea_buf_addc(b, n ? ',' : '[');
     (void)ea_buf_add_json(b, ea_strn(line, out));

@@ -57,7 +57,7 @@ struct ea_admission_opts {
 EA_MUST_CHECK int ea_admission_start(const struct ea_admission_opts *o, struct ea_admission **ret,
                                      struct ea_err *err);
 uint16_t ea_admission_port(const struct ea_admission *a);
-void ea_admission_publish(struct ea_admission *a, const struct ea_admission_policy *p);
+void ea_admission_publish(struct ea_admission *a, const struct ea_admission_policy *from);
 void ea_admission_set_tokens(struct ea_admission *a, const struct ea_admission_tokens *t);
 /* False when decisions have not reached the log for two seconds; why (may be NULL) gets one
  * sentence. */

@@ -28,36 +28,42 @@ static int resolve(const struct ea_server_opts *o, struct addrinfo **ret, struct
     return 0;
 }
 
+static void set_port(const struct addrinfo *ai, uint16_t port, struct sockaddr_storage *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    memcpy(ret, ai->ai_addr, ai->ai_addrlen);
+    if (ai->ai_family == AF_INET6)
+        ((struct sockaddr_in6 *)ret)->sin6_port = htons(port);
+    else
+        ((struct sockaddr_in *)ret)->sin_port = htons(port);
+}
+
 /* One bound socket; share = SO_REUSEPORT. */
 static int bind_one(const struct addrinfo *ai, uint16_t port, bool share, int *ret_fd)
 {
-    EA_AUTO_FD int fd = -1;
-    struct sockaddr_storage sa = {0};
-    int on = 1, off = 0;
+    struct sockaddr_storage sa;
+    int on = 1, off = 0, rc;
+    int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-    memcpy(&sa, ai->ai_addr, ai->ai_addrlen);
-    if (ai->ai_family == AF_INET6)
-        ((struct sockaddr_in6 *)&sa)->sin6_port = htons(port);
-    else
-        ((struct sockaddr_in *)&sa)->sin_port = htons(port);
-    fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0))
-        return -errno;
+    set_port(ai, port, &sa);
     if (ai->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-    if (bind(fd, (struct sockaddr *)&sa, ai->ai_addrlen) < 0)
-        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
+        bind(fd, (struct sockaddr *)&sa, ai->ai_addrlen) < 0) {
+        rc = -errno;
+        close(fd);
+        return rc;
+    }
     *ret_fd = fd;
-    fd = -1;
     return 0;
 }
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa = {0};
     socklen_t n = sizeof(sa);
 
     if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0)

@@ -122,17 +122,17 @@ static void sweep(lws_sorted_usec_list_t *sul)
 static void format_peer(const struct sockaddr_storage *sa, char *out, size_t n)
 {
     char text[INET6_ADDRSTRLEN] = "";
+    struct sockaddr_in6 six = {0};
+    struct sockaddr_in four = {0};
 
     if (sa->ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)sa;
-
-        (void)inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text));
-        snprintf(out, n, "[%s]:%u", text, ntohs(in->sin6_port));
+        memcpy(&six, sa, sizeof(six));
+        (void)inet_ntop(AF_INET6, &six.sin6_addr, text, sizeof(text));
+        snprintf(out, n, "[%s]:%u", text, ntohs(six.sin6_port));
     } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)sa;
-
-        (void)inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
-        snprintf(out, n, "%s:%u", text, ntohs(in->sin_port));
+        memcpy(&four, sa, sizeof(four));
+        (void)inet_ntop(AF_INET, &four.sin_addr, text, sizeof(text));
+        snprintf(out, n, "%s:%u", text, ntohs(four.sin_port));
     }
 }
 
@@ -416,8 +416,10 @@ void net_worker_done(struct worker *w)
     if (w->context)
         lws_context_destroy(w->context);
     SSL_CTX_free(w->no_client);
-    while (w->conns)
-        net_conn_free(w->conns);
+    for (struct ea_request *rq = w->conns, *after; rq; rq = after) {
+        after = rq->next;
+        net_conn_free(rq);
+    }
     for (struct reply *r = w->replies; r; r = next) {
         next = r->next;
         reply_free(r);
