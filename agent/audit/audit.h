@@ -2,12 +2,15 @@
  * change of verdict.
  *
  * Thread:  every function is [any] (one lock inside, held while an object is judged: some 10 us);
- * new, free are [owner]. Owns:    verdicts and the digest file; shares rule set, store, exemptions
- * and log, which must outlive it. Limits:  EA_ARENA_OBJECT to judge one object; per object about 50
- * bytes beside the store, verdicts are interned. Never:   records an unchanged verdict (but for
- * re-attestation), takes what it cannot see for a pass, asks the API server. Source:
- * docs/EVIDENCE.md (bodies of assessment, object.gone, gap.opened, gap.closed, exemption.used,
- * exemption.expired, takeover).
+ *          new, free are [owner].
+ * Owns:    verdicts and the digest file; shares rule set, store, exemptions and log, which must
+ *          outlive it.
+ * Limits:  EA_ARENA_OBJECT to judge one object; per object about 50 bytes beside the store,
+ *          verdicts are interned.
+ * Never:   records an unchanged verdict (but for re-attestation), takes what it cannot see for a
+ *          pass, asks the API server.
+ * Source:  docs/EVIDENCE.md (bodies of assessment, object.gone, gap.opened, gap.closed,
+ *          exemption.used, exemption.expired, takeover).
  */
 #ifndef EA_AUDIT_AUDIT_H
 #define EA_AUDIT_AUDIT_H

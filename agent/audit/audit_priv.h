@@ -1,5 +1,8 @@
 /* audit/audit_priv.h - inside of the audit: scan.c, record.c, rounds.c, digest.c, snapshot.c and
- * owner.c share it. Thread:  everything under `lock`. */
+ * owner.c share it.
+ *
+ * Thread:  everything under `lock`.
+ */
 #ifndef EA_AUDIT_PRIV_H
 #define EA_AUDIT_PRIV_H
 

@@ -2,8 +2,7 @@
  *
  *   eucs-agent verdicts 1 TAB node uid TAB epoch
  *   +TAB hash of the verdict TAB identity      the log holds this verdict
- *   -TAB uid                                   the log is about to say something else: believe
- * nothing about it
+ *   -TAB uid                                   the log is about to say something else
  *
  * A line is one write(), so that a kill leaves whole lines; the mark comes before the record and
  * the new line after it, so that no order of events can make the digest claim what the log does not

@@ -2,14 +2,17 @@
  * cluster.
  *
  * Thread:  start, stop are [owner]; stat is [any]. One thread of its own reads files and sends
- * events. Owns:    its thread and inotify handle; the store is the caller's. Event contents are
- * borrowed for the call. Limits:  EA_MAX_DIR_FILES files, EA_MAX_DIR_DEPTH folders deep,
- * EA_MAX_MANIFEST a file, EA_ARENA_SCAN a file's documents. Never:   follows a hidden name (.git,
- * ..data), ends because of a bad file: it is told as a gap `unreadable-file` of that file, with the
- *          line, and its objects of before stay until it can be read again.
+ *          events.
+ * Owns:    its thread and inotify handle; the store is the caller's. Event contents are borrowed
+ *          for the call.
+ * Limits:  EA_MAX_DIR_FILES files, EA_MAX_DIR_DEPTH folders deep, EA_MAX_MANIFEST a file,
+ *          EA_ARENA_SCAN a file's documents.
+ * Never:   follows a hidden name (.git, ..data), ends because of a bad file: it is told as a gap
+ *          `unreadable-file` of that file, with the line, and its objects of before stay until it
+ *          can be read again.
  * Files:   *.yaml, *.yml, *.json, below each other; several documents; `List` and typed lists; the
- * YAML profile of kubectl. An object that stands in two files counts once, from the file that sorts
- * first.
+ *          YAML profile of kubectl. An object that stands in two files counts once, from the file
+ *          that sorts first.
  */
 #ifndef EA_AUDIT_DIR_H
 #define EA_AUDIT_DIR_H

@@ -1,5 +1,8 @@
 /* audit/dir_priv.h - inside of the directory source: dir.c walks and watches, dir_read.c turns
- * files into objects. Thread:  the source's own (the caller's during start); stat under `lock`. */
+ * files into objects.
+ *
+ * Thread:  the source's own (the caller's during start); stat under `lock`.
+ */
 #ifndef EA_AUDIT_DIR_PRIV_H
 #define EA_AUDIT_DIR_PRIV_H
 

@@ -3,8 +3,8 @@
  *
  * Thread:  a snapshot is immutable, reference-counted and [any].
  * Owns:    references to objects and rule set; must be given back before the audit and its store
- * are freed. Limits:  EA_MAX_SNAPSHOT_ROWS rows, the worst ones; `cut` says how many more there
- * were.
+ *          are freed.
+ * Limits:  EA_MAX_SNAPSHOT_ROWS rows, the worst ones; `cut` says how many more there were.
  */
 #ifndef EA_AUDIT_SNAPSHOT_H
 #define EA_AUDIT_SNAPSHOT_H

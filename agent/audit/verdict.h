@@ -3,7 +3,8 @@
  *
  * Thread:  [owner] (the audit's lock).
  * Owns:    interned verdicts, reference-counted inside their pool; rule sets live as long as the
- * pool. Limits:  65535 controls.
+ *          pool.
+ * Limits:  65535 controls.
  */
 #ifndef EA_AUDIT_VERDICT_H
 #define EA_AUDIT_VERDICT_H

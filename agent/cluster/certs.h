@@ -4,8 +4,9 @@
  * Thread:  [owner] of the client.
  * Owns:    the files ca.crt, tls.crt, tls.key in its folder (keys 0600).
  * Limits:  CA ten years, server certificate one year; renewed when a third of the life is left, or
- * when the names changed. A new CA goes into the bundle before the old one, which stays there as
- * long as the Secret holds it. Never:   lets the CA's key touch the disk.
+ *          when the names changed. A new CA goes into the bundle before the old one, which stays
+ *          there as long as the Secret holds it.
+ * Never:   lets the CA's key touch the disk.
  */
 #ifndef EA_CLUSTER_CERTS_H
 #define EA_CLUSTER_CERTS_H

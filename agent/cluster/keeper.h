@@ -1,10 +1,12 @@
 /* cluster/keeper.h - keeps the webhook configuration as it should be: applied, watched, mended.
  *
  * Thread:  start, stop are [owner]; the rest is [any]. A thread of its own applies; `render` and
- * `applied` are called there. Owns:    its thread, a watch on the one object, a connection. Limits:
- * one apply at a time, at most two a second. Never:   puts the configuration back when the release
- * (its ClusterRole) is gone, so that uninstalling works under a running agent. Source:
- * docs/WEBHOOK.md, docs/EVIDENCE.md (webhook.drift, config.changed).
+ *          `applied` are called there.
+ * Owns:    its thread, a watch on the one object, a connection.
+ * Limits:  one apply at a time, at most two a second.
+ * Never:   puts the configuration back when the release (its ClusterRole) is gone, so that
+ *          uninstalling works under a running agent.
+ * Source:  docs/WEBHOOK.md, docs/EVIDENCE.md (webhook.drift, config.changed).
  */
 #ifndef EA_CLUSTER_KEEPER_H
 #define EA_CLUSTER_KEEPER_H

@@ -2,10 +2,10 @@
  * label on the own pod that the webhook Service selects.
  *
  * Thread:  start, drain, stop are [owner]; the questions are [any]. A thread of its own renews;
- * `serving` and `changed` are called there. Owns:    its thread, the Lease while it holds it, the
- * label eucs-agent.io/seat of the own pod. Limits:  one seat for the whole cluster (one Lease);
- * times as in kube/lease.h. Never:   labels a pod that does not serve, ends the process when the
- * Lease is lost.
+ *          `serving` and `changed` are called there.
+ * Owns:    its thread, the Lease while it holds it, the label eucs-agent.io/seat of the own pod.
+ * Limits:  one seat for the whole cluster (one Lease); times as in kube/lease.h.
+ * Never:   labels a pod that does not serve, ends the process when the Lease is lost.
  *
  * Order: own label off at start -> Lease -> serving -> label; back: label off -> (drain) -> Lease
  * released.

@@ -2,8 +2,9 @@
  *
  * Thread:  [any]; pure.
  * Owns:    nothing.
- * Never:   writes `*` as group, resource or operation; covers leases, events, node status, reviews;
- * enforces DELETE. Source:  k8s.io/api/admissionregistration/v1; docs/WEBHOOK.md.
+ * Never:   writes `*` as group, resource or operation; covers leases, events, node status,
+ *          reviews; enforces DELETE.
+ * Source:  k8s.io/api/admissionregistration/v1; docs/WEBHOOK.md.
  *
  * Two webhooks: enforce.eucs-agent.io has what some control denies (left out when nothing denies),
  * advise.eucs-agent.io the rest, always with failurePolicy Ignore. Each (resource, subresource,

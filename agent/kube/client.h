@@ -1,11 +1,13 @@
 /* kube/client.h - single calls to the API server.
  *
  * Thread:  a client is [owner]: one connection, made when first needed and again when credentials
- * change. Owns:    its connection and reply buffer. Documents returned live in the caller's arena.
+ *          change.
+ * Owns:    its connection and reply buffer. Documents returned live in the caller's arena.
  * Limits:  EA_MAX_API_REPLY a reply; 10 s to connect, 30 s a call; up to 10 tries when the server
- * says Retry-After. Never:   logs, retries a call that may have been carried out (but for a dropped
- * keep-alive connection), prints a credential. Source:  Kubernetes API concepts;
- * client-go/rest/request.go (retry), server-side apply.
+ *          says Retry-After.
+ * Never:   logs, retries a call that may have been carried out (but for a dropped keep-alive
+ *          connection), prints a credential.
+ * Source:  Kubernetes API concepts; client-go/rest/request.go (retry), server-side apply.
  */
 #ifndef EA_KUBE_CLIENT_H
 #define EA_KUBE_CLIENT_H

@@ -3,12 +3,13 @@
  * Thread:  a configuration is [any] (one lock inside), reference-counted.
  * Owns:    copies of every credential; replaced ones live until their last connection is closed.
  * Limits:  EA_MAX_KUBECONFIG, EA_MAX_CREDENTIAL a file, EA_MAX_EXEC_OUTPUT and 30 s for an exec
- * plugin. Never:   logs, prints a credential, runs a shell. Files are read again every minute and
- * after a 401; an exec plugin runs again when its credential expires and after a 401. Source:
- * kubernetes.io docs "Organizing Cluster Access Using kubeconfig Files",
- * client-go/tools/clientcmd/api/v1, client.authentication.k8s.io/v1 and v1beta1. Refused:
- * impersonation, auth-provider (removed in Kubernetes 1.26), exec plugins that always want a
- * terminal.
+ *          plugin.
+ * Never:   logs, prints a credential, runs a shell. Files are read again every minute and after a
+ *          401; an exec plugin runs again when its credential expires and after a 401.
+ * Source:  kubernetes.io docs "Organizing Cluster Access Using kubeconfig Files", client-
+ *          go/tools/clientcmd/api/v1, client.authentication.k8s.io/v1 and v1beta1.
+ * Refused: impersonation, auth-provider (removed in Kubernetes 1.26), exec plugins that always
+ *          want a terminal.
  */
 #ifndef EA_KUBE_CONFIG_H
 #define EA_KUBE_CONFIG_H

@@ -1,5 +1,7 @@
 /* kube/config_priv.h - inside of a configuration: config.c, kubeconfig.c and exec.c share it.
- * Thread:  as config.h; every field but the mutable ones at the end is fixed once parsed. */
+ *
+ * Thread:  as config.h; every field but the mutable ones at the end is fixed once parsed.
+ */
 #ifndef EA_KUBE_CONFIG_PRIV_H
 #define EA_KUBE_CONFIG_PRIV_H
 

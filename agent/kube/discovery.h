@@ -4,8 +4,9 @@
  * Owns:    its arena.
  * Limits:  EA_MAX_API_REPLY a document, EA_MAX_DISCOVERY_GROUPS group versions.
  * Never:   fails for a group that cannot be reached (an aggregated API that is down): it is listed
- * in `missing`. Source:  Kubernetes API concepts, "API discovery" (/api, /apis and the documents of
- * each group version).
+ *          in `missing`.
+ * Source:  Kubernetes API concepts, "API discovery" (/api, /apis and the documents of each group
+ *          version).
  */
 #ifndef EA_KUBE_DISCOVERY_H
 #define EA_KUBE_DISCOVERY_H

@@ -5,7 +5,7 @@
  * Limits:  10 s a call (the renew deadline); lease > renew > 1.2 x retry, checked.
  * Never:   compares a remote time with our clock, ends the process when the lease is lost, logs.
  * Source:  client-go/tools/leaderelection (the algorithm and its constants 15 s, 10 s, 2 s, 1.2);
- * no fencing: writes made under the lease must carry resourceVersion preconditions.
+ *          no fencing: writes made under the lease must carry resourceVersion preconditions.
  */
 #ifndef EA_KUBE_LEASE_H
 #define EA_KUBE_LEASE_H

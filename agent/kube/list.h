@@ -3,10 +3,11 @@
  * Thread:  [owner] of the client.
  * Owns:    nothing; objects are borrowed for the call.
  * Limits:  pages of 500; EA_MAX_OBJECT an object (larger: `oversize`), EA_MAX_LIST_HEAD for the
- * rest of a page, EA_MAX_LIST_PAGE a page. Never:   combines continue with resourceVersion (the
- * server refuses that). Source:  Kubernetes API concepts, "Retrieving large results sets in
- * chunks": an expired continue token (410) means one full list without pages, because the rest of
- * the old list would be of another moment.
+ *          rest of a page, EA_MAX_LIST_PAGE a page.
+ * Never:   combines continue with resourceVersion (the server refuses that).
+ * Source:  Kubernetes API concepts, "Retrieving large results sets in chunks": an expired continue
+ *          token (410) means one full list without pages, because the rest of the old list would
+ *          be of another moment.
  */
 #ifndef EA_KUBE_LIST_H
 #define EA_KUBE_LIST_H

@@ -3,9 +3,10 @@
  *
  * Thread:  [owner].
  * Owns:    a buffer for the value that is not complete yet; values are handed out as borrowed
- * slices. Limits:  `cap` bytes a value; a larger one is passed over and reported, and what follows
- * is still found; 64 x cap ends the stream. Never:   checks the inside of a value (the parser
- * does), recurses.
+ *          slices.
+ * Limits:  `cap` bytes a value; a larger one is passed over and reported, and what follows is
+ *          still found; 64 x cap ends the stream.
+ * Never:   checks the inside of a value (the parser does), recurses.
  */
 #ifndef EA_KUBE_SCAN_H
 #define EA_KUBE_SCAN_H

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "doc/json.h"
+#include "kube/pack.h"
 
 #include <pthread.h>
 
@@ -19,6 +20,7 @@ struct table {
 
 struct ea_store {
     pthread_rwlock_t lock;
+    struct kube_packer *packer;
     struct table *tables[EA_MAX_WATCHES];
     _Atomic unsigned n; /* tables[0..n) are complete and never move */
 };
@@ -35,11 +37,32 @@ void ea_object_unref(struct ea_object *o)
         free(o);
 }
 
+int ea_object_json(const struct ea_object *o, struct ea_arena *a, struct ea_str *ret)
+{
+    const char *kept = o->bytes + o->ns_n + o->name_n + o->uid_n + o->rv_n + 4;
+    char *text;
+
+    if (o->store_n == o->json_n) {
+        *ret = ea_strn(kept, o->json_n);
+        return 0;
+    }
+    text = ea_arena_alloc(a, o->json_n + 1u);
+    if (!text || kube_unpack(ea_strn(kept, o->store_n), text, o->json_n) < 0)
+        return -E2BIG; /* what we packed ourselves unpacks: only the arena can be too small */
+    text[o->json_n] = 0;
+    *ret = ea_strn(text, o->json_n);
+    return 0;
+}
+
 int ea_object_parse(const struct ea_object *o, struct ea_arena *a, struct ea_val *ret)
 {
+    struct ea_str text;
+    int rc;
+
     if (!o->json_n)
         return -ENODATA;
-    return ea_json_parse(a, ea_object_json(o), NULL, ret, NULL, NULL);
+    rc = ea_object_json(o, a, &text);
+    return rc ? rc : ea_json_parse(a, text, NULL, ret, NULL, NULL);
 }
 
 struct ea_store *ea_store_new(void)
@@ -47,6 +70,7 @@ struct ea_store *ea_store_new(void)
     struct ea_store *s = ea_xalloc(sizeof(*s));
 
     pthread_rwlock_init(&s->lock, NULL);
+    s->packer = kube_packer_new();
     return s;
 }
 
@@ -69,6 +93,7 @@ void ea_store_free(struct ea_store *s)
     for (unsigned i = 0; i < s->n; i++)
         table_free(s->tables[i]);
     pthread_rwlock_destroy(&s->lock);
+    kube_packer_free(s->packer);
     free(s);
 }
 
@@ -186,7 +211,7 @@ static void remove_slot(struct table *t, size_t i)
 
 static size_t object_size(const struct ea_object *o)
 {
-    return sizeof(*o) + o->ns_n + o->name_n + o->uid_n + o->rv_n + o->json_n + 5u;
+    return sizeof(*o) + o->ns_n + o->name_n + o->uid_n + o->rv_n + o->store_n + 5u;
 }
 
 static char *put_str(char *at, struct ea_str s)
@@ -197,26 +222,33 @@ static char *put_str(char *at, struct ea_str s)
     return at + s.n + 1;
 }
 
-static struct ea_object *make_object(const struct table *t, unsigned table,
+static struct ea_object *make_object(struct ea_store *s, unsigned table,
                                      const struct ea_object_in *in)
 {
-    size_t json_n = t->keep_json ? in->json.n : 0;
-    struct ea_object *o =
-        ea_xalloc(sizeof(*o) + in->ns.n + in->name.n + in->uid.n + in->rv.n + json_n + 5);
-    char *at = o->bytes;
+    struct ea_str json = s->tables[table]->keep_json ? in->json : EA_STR("");
+    struct ea_str kept = json;
+    struct ea_buf packed;
+    struct ea_object *o;
+    char *at;
 
+    ea_buf_init(&packed, json.n + 64);
+    if (kube_pack(s->packer, json, &packed) == 0)
+        kept = ea_buf_str(&packed);
+    o = ea_xalloc(sizeof(*o) + in->ns.n + in->name.n + in->uid.n + in->rv.n + kept.n + 5);
     atomic_init(&o->refs, 1);
     o->table = (uint16_t)table;
     o->ns_n = (uint16_t)in->ns.n;
     o->name_n = (uint16_t)in->name.n;
     o->uid_n = (uint8_t)in->uid.n;
     o->rv_n = (uint8_t)in->rv.n;
-    o->json_n = (uint32_t)json_n;
-    at = put_str(at, in->ns);
+    o->json_n = (uint32_t)json.n;
+    o->store_n = (uint32_t)kept.n;
+    at = put_str(o->bytes, in->ns);
     at = put_str(at, in->name);
     at = put_str(at, in->uid);
     at = put_str(at, in->rv);
-    (void)put_str(at, ea_strn(in->json.p, json_n));
+    (void)put_str(at, kept);
+    ea_buf_done(&packed);
     return o;
 }
 
@@ -230,7 +262,7 @@ int ea_store_put(struct ea_store *s, unsigned table, const struct ea_object_in *
     if (in->name.n > 1024 || in->ns.n > 1024 || in->uid.n > 255 || in->rv.n > 255 ||
         in->json.n > UINT32_MAX / 2)
         return -E2BIG;
-    o = make_object(t, table, in);
+    o = make_object(s, table, in);
     pthread_rwlock_wrlock(&s->lock);
     if (t->n * 10 >= t->size * 7)
         grow(t);

@@ -2,10 +2,11 @@
  * immutable object.
  *
  * Thread:  a store is [any] (one read-write lock).
- * Owns:    objects, reference-counted: one allocation each, JSON without managedFields. A reference
- * keeps an object after its removal. Limits:  EA_MAX_WATCHES tables; memory is about 130 bytes an
- * object beside its JSON; a table may keep no JSON at all. Never:   parses, interprets a
- * resourceVersion (compared for equality only).
+ * Owns:    objects, reference-counted: one allocation each, JSON without managedFields. A
+ *          reference keeps an object after its removal.
+ * Limits:  EA_MAX_WATCHES tables; memory is about 130 bytes an object beside its JSON; a table may
+ *          keep no JSON at all.
+ * Never:   parses, interprets a resourceVersion (compared for equality only).
  */
 #ifndef EA_KUBE_STORE_H
 #define EA_KUBE_STORE_H
@@ -28,12 +29,13 @@ struct ea_kube_res {
 
 struct ea_object {
     atomic_uint refs;
-    uint32_t json_n;
-    uint32_t mark; /* the list that saw it last; of the store */
+    uint32_t json_n;  /* bytes of the JSON text */
+    uint32_t store_n; /* bytes of it as kept; fewer than json_n when it is deflated */
+    uint32_t mark;    /* the list that saw it last; of the store */
     uint16_t ns_n, name_n;
     uint8_t uid_n, rv_n;
     uint16_t table;
-    char bytes[]; /* namespace, name, uid, resourceVersion, JSON; each with a NUL */
+    char bytes[]; /* namespace, name, uid, resourceVersion, JSON as kept; each with a NUL */
 };
 static inline struct ea_str ea_object_ns(const struct ea_object *o)
 {
@@ -51,13 +53,11 @@ static inline struct ea_str ea_object_rv(const struct ea_object *o)
 {
     return ea_strn(o->bytes + o->ns_n + o->name_n + o->uid_n + 3, o->rv_n);
 }
-/* Empty when the table keeps no JSON. */
-static inline struct ea_str ea_object_json(const struct ea_object *o)
-{
-    return ea_strn(o->bytes + o->ns_n + o->name_n + o->uid_n + o->rv_n + 4, o->json_n);
-}
 struct ea_object *ea_object_ref(struct ea_object *o);
 void ea_object_unref(struct ea_object *o);
+/* The JSON text, in the arena or a slice of the object, which must outlive it. Empty when the table
+ * keeps none. 0 or -E2BIG. */
+EA_MUST_CHECK int ea_object_json(const struct ea_object *o, struct ea_arena *a, struct ea_str *ret);
 /* The document, parsed into the arena; the object must outlive it. 0, -ENODATA (no JSON kept),
  * -E2BIG. */
 EA_MUST_CHECK int ea_object_parse(const struct ea_object *o, struct ea_arena *a,

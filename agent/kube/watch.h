@@ -2,13 +2,15 @@
  * what changed.
  *
  * Thread:  start, stop are [owner]; the rest is [any]. Each watch has a thread (512 KiB stack, of
- * which little is touched) and one connection; events leave one at a time, under one lock, in the
- * order of the store. About 25 watches are usual. Owns:    threads and connections; the store is
- * the caller's and must outlive it. Event contents are borrowed for the call. Limits: EA_MAX_OBJECT
- * an object: a larger one is reported (gap `object-too-large`), never dropped silently;
- * EA_MAX_WATCHES. Never:   interprets a resourceVersion, ends by itself, gives up. Source:
- * Kubernetes API concepts "Efficient detection of changes"; client-go reflector (back-off 0.8 s
- * doubling to 30 s with jitter, reset after two minutes of peace).
+ *          which little is touched) and one connection; events leave one at a time, under one
+ *          lock, in the order of the store. About 25 watches are usual.
+ * Owns:    threads and connections; the store is the caller's and must outlive it. Event contents
+ *          are borrowed for the call.
+ * Limits:  EA_MAX_OBJECT an object: a larger one is reported (gap `object-too-large`), never
+ *          dropped silently; EA_MAX_WATCHES.
+ * Never:   interprets a resourceVersion, ends by itself, gives up.
+ * Source:  Kubernetes API concepts "Efficient detection of changes"; client-go reflector (back-off
+ *          0.8 s doubling to 30 s with jitter, reset after two minutes of peace).
  */
 #ifndef EA_KUBE_WATCH_H
 #define EA_KUBE_WATCH_H

@@ -1,5 +1,7 @@
 /* kube/watch_priv.h - one watch: watch.c keeps it up, apply.c brings its objects into the store.
- * Thread:  a watch belongs to its thread; what others read is atomic or under `lock`. */
+ *
+ * Thread:  a watch belongs to its thread; what others read is atomic or under `lock`.
+ */
 #ifndef EA_KUBE_WATCH_PRIV_H
 #define EA_KUBE_WATCH_PRIV_H
 

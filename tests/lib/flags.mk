@@ -6,8 +6,10 @@ ifneq ($(filter help clean deps run,$(MAKECMDGOALS)),)
 HAVE_LIBS := skip
 endif
 ifeq ($(HAVE_LIBS),)
-PKGS := libcurl libcjson yaml-0.1 libwebsockets openssl libpcre2-8
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# zlib is optional: with it the informer store keeps objects compressed (libwebsockets-dev brings it)
+ZLIB := $(shell pkg-config --exists zlib 2>/dev/null && echo zlib)
+PKGS := libcurl libcjson yaml-0.1 libwebsockets openssl libpcre2-8 $(ZLIB)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(if $(ZLIB),-DEA_HAVE_ZLIB=1)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 PROBED := $(call probe,-ftrivial-auto-var-init=zero) $(call probe,-fstack-clash-protection) $(call probe,-fcf-protection)
 endif

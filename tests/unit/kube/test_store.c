@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "kube/store.h"
 
 static const struct ea_kube_res pods = {"", "v1", "pods", "Pod", true};
@@ -59,6 +60,42 @@ static void put_find_replace_delete(void **state)
     ea_object_unref(o);
     assert_null(ea_store_find(s, 0, EA_STR("a"), EA_STR("x")));
     assert_null(ea_store_del(s, 0, EA_STR("a"), EA_STR("x")));
+    ea_store_free(s);
+}
+
+static void large_objects_come_back_as_they_were(void **state)
+{
+    struct ea_store *s = ea_store_new();
+    unsigned seed = 7;
+
+    assert_int_equal(ea_store_add(s, &pods, true), 0);
+    for (size_t n = 1; n < 300000; n = n * 3 + 1) {
+        struct ea_buf b;
+        struct ea_object *old, *o;
+        struct ea_arena a;
+        struct ea_str json;
+        struct ea_val v;
+
+        ea_buf_init(&b, 1 << 20);
+        ea_buf_addz(&b, "{\"kind\":\"Pod\",\"spec\":\"");
+        for (size_t i = 0; i < n; i++) /* half of it does not shrink */
+            ea_buf_addc(&b, i % 2 ? 'x' : (char)('a' + rand_r(&seed) % 26));
+        ea_buf_addz(&b, "\"}");
+        ea_buf_addc(&b, 0);
+        b.n--;
+        assert_true(put(s, "n", "p", "u", n % 2 ? "1" : "2", b.p, &old) || n > 1);
+        ea_object_unref(old);
+        o = ea_store_find(s, 0, EA_STR("n"), EA_STR("p"));
+        ea_arena_init(&a, 16 << 20, 0);
+        assert_int_equal(ea_object_json(o, &a, &json), 0);
+        assert_true(ea_str_eq(json, ea_buf_str(&b)));
+        assert_int_equal(ea_object_parse(o, &a, &v), 0);
+        assert_int_equal(ea_val_get_str(&v, "spec").n, n);
+        ea_arena_done(&a);
+        ea_object_unref(o);
+        ea_object_unref(ea_store_del(s, 0, EA_STR("n"), EA_STR("p")));
+        ea_buf_done(&b);
+    }
     ea_store_free(s);
 }
 
@@ -215,6 +252,7 @@ int main(void)
 {
     const struct CMUnitTest t[] = {
         cmocka_unit_test(put_find_replace_delete),
+        cmocka_unit_test(large_objects_come_back_as_they_were),
         cmocka_unit_test(table_without_json),
         cmocka_unit_test(names_too_long_are_refused),
         cmocka_unit_test(random_operations_against_a_model),

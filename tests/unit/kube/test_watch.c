@@ -118,16 +118,21 @@ static void pages_then_watch_in_pieces(void **state)
 {
     struct run r;
     struct ea_object *o;
+    struct ea_arena a;
+    struct ea_str json;
 
     start(&r, "pages");
     wait_events(&r, "+a@1 +b@2 +c@3 S ~d@11 ~a@12 -uid-b ");
     o = ea_store_find(r.store, 0, EA_STR("n"), EA_STR("a"));
     assert_non_null(o);
-    assert_string_equal(ea_object_json(o).p,
-                        "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\","
-                        "\"namespace\":\"n\",\"uid\":\"uid-a\","
-                        "\"resourceVersion\":\"12\"},\"spec\":{\"containers\":[{\"name\":\"c\","
-                        "\"image\":\"i\"}]}}");
+    ea_arena_init(&a, 1 << 16, 0);
+    assert_int_equal(ea_object_json(o, &a, &json), 0);
+    assert_true(ea_str_is(json,
+                          "{\"kind\":\"Pod\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\","
+                          "\"namespace\":\"n\",\"uid\":\"uid-a\","
+                          "\"resourceVersion\":\"12\"},\"spec\":{\"containers\":[{\"name\":\"c\","
+                          "\"image\":\"i\"}]}}"));
+    ea_arena_done(&a);
     ea_object_unref(o);
     assert_null(ea_store_find(r.store, 0, EA_STR("n"), EA_STR("b")));
     assert_true(ea_informer_synced(r.informer));
