@@ -30,7 +30,8 @@ SAMPLES = os.path.join(ROOT, "manifests", "samples")
 RELEASE_NAMESPACE = "eucs-agent"
 WEBHOOK_CONFIGURATION = "eucs-agent"
 NODE = "node-a"
-NAMESPACES = 90  # made before the first agent starts; a test takes one or two
+NAMESPACES = 150  # made before the first agent starts; a test takes one or two
+PROBED = "probed"  # where the harness asks the API server whether it uses the webhook by now
 
 
 # The world ------------------------------------------------------------------------------------
@@ -48,11 +49,11 @@ class World:
     def start(self):
         self.cluster.start()
         api = self.cluster.api()
-        for name in [RELEASE_NAMESPACE, *self._namespaces]:
+        for name in [RELEASE_NAMESPACE, PROBED, *self._namespaces]:
             api.create("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace",
                                               "metadata": {"name": name}})
         self.node_uid = self.cluster.make_node(NODE)["metadata"]["uid"]
-        for name in self._namespaces:
+        for name in [RELEASE_NAMESPACE, PROBED, *self._namespaces]:
             wait_for(f"ServiceAccount in {name}", lambda n=name: api.find(
                 f"/api/v1/namespaces/{n}/serviceaccounts/default"))
         api.close()
@@ -66,6 +67,8 @@ class World:
 
     def namespace(self):
         """A namespace that no other test uses. It has no Pod Security label."""
+        if self._taken == NAMESPACES:
+            raise RuntimeError(f"the tests take more than NAMESPACES = {NAMESPACES} namespaces")
         self._taken += 1
         return self._namespaces[self._taken - 1]
 
@@ -98,9 +101,9 @@ def need_agent():
 
 
 def run_agent(*args, stdin=None, seconds=60):
-    """One call of the command line; returns the CompletedProcess with text output."""
-    return subprocess.run([AGENT, *args], input=stdin, capture_output=True, text=True,
-                          timeout=seconds, check=False)
+    """One call of the command line; returns the CompletedProcess. Its output must be clean UTF-8."""
+    return subprocess.run([AGENT, *args], input=stdin, capture_output=True, encoding="utf-8",
+                          errors="strict", timeout=seconds, check=False)
 
 
 # The agent ------------------------------------------------------------------------------------
@@ -144,7 +147,8 @@ class Agent:
             "seats.namespace": RELEASE_NAMESPACE,
             "pod.name": self.pod_name,
             "node.name": NODE,
-            "sinks": [{"name": "events", "type": "file", "path": self.sink_file}],
+            "sinks": [{"name": "events", "type": "file", "path": self.sink_file,
+                       "start": "oldest"}],
         }
         self.settings.update(settings or {})
         self.base = base or {"enforcement": enforcement, "level": level}
@@ -158,8 +162,6 @@ class Agent:
     def _make_pod(self):
         """The Pod that this process stands for: a seat labels its own Pod."""
         api = cluster().api()
-        wait_for("ServiceAccount", lambda: api.find(
-            f"/api/v1/namespaces/{RELEASE_NAMESPACE}/serviceaccounts/default"))
         create(api, pod(RELEASE_NAMESPACE, self.pod_name))
         api.close()
 
@@ -187,7 +189,23 @@ class Agent:
     def start(self, seconds=60):
         self.process.start()
         self.process.wait_ready(self.ready, seconds)
+        self.wait_asked(seconds)
         return self
+
+    def wait_asked(self, seconds=30):
+        """Wait until the API server asks this agent: it learns of a configuration by its own watch,
+        some time after the agent wrote it."""
+        api = cluster().api()
+        probe = pod(PROBED, "probe", bad_pod_spec())
+
+        def asked():
+            try:
+                create(api, probe, "?dryRun=All")
+            except ApiError as e:
+                return e.code == 403 and "pod-privileged" in str(e)
+            return "pod-privileged" in " ".join(api.warnings)
+        wait_for("answer of the webhook to the API server", asked, seconds, pause=0.02)
+        api.close()
 
     def stop(self):
         """A clean end; returns the exit status."""
@@ -266,12 +284,13 @@ class Agent:
             answer = connection.getresponse()
             return answer.status, answer.read().decode(errors="replace")
 
-    def metric(self, name):
-        """Sum over all label sets of one metric."""
+    def metric(self, name, **labels):
+        """Sum over all series of one metric that have these labels."""
         text = self.fetch(self.web_port, "/metrics", headers={
             "Authorization": "Bearer " + self.token})[1]
-        found = re.findall(rf"^{name}(?:\{{[^}}]*\}})? ([0-9.e+-]+)", text, re.M)
-        return sum(float(v) for v in found)
+        found = re.findall(rf"^{name}(?:\{{([^}}]*)\}})? ([0-9.e+-]+)", text, re.M)
+        wanted = {f'{k}="{v}"' for k, v in labels.items()}
+        return sum(float(v) for has, v in found if wanted <= set(has.split(",")))
 
 
 def _about(record, namespace, name):
@@ -291,11 +310,13 @@ def running_agent(**options):
 
 
 def forget_webhooks():
-    """Remove what an agent left in the API, so that the next test starts without a webhook."""
+    """Remove what an agent left in the API, so that the next test starts without a webhook, and
+    its agent need not wait for the end of a killed one's Lease."""
     api = cluster().api()
-    path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-    for item in api.get(path)["items"]:
-        api.delete(f"{path}/{item['metadata']['name']}")
+    for path in ("/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations",
+                 f"/apis/coordination.k8s.io/v1/namespaces/{RELEASE_NAMESPACE}/leases"):
+        for item in api.get(path)["items"]:
+            api.delete(f"{path}/{item['metadata']['name']}")
     api.close()
 
 

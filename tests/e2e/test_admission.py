@@ -176,9 +176,16 @@ class Records(AgentCase):
         wait_for("delivery to the file", lambda: set(wanted) <= set(self.agent.sink_ids()), 20)
 
     def test_metrics_count_decisions(self):
-        before = self.agent.metric("eucs_admission_reviews_total")
+        def count(allowed, dry_run):
+            return self.agent.metric("eucs_agent_admission_requests_total", allowed=allowed,
+                                     operation="CREATE", dry_run=dry_run)
+        kinds = [(a, d) for a in ("false", "true") for d in ("false", "true")]
+        before = [count(*k) for k in kinds]
         self.apply(pod(self.ns, "bad", bad_pod_spec()))
-        self.assertGreater(self.agent.metric("eucs_admission_reviews_total"), before)
+        for name in ("good", "better"):
+            self.apply(pod(self.ns, name))
+        self.apply(pod(self.ns, "worse", bad_pod_spec()), dry_run=True)
+        self.assertEqual([count(*k) - n for k, n in zip(kinds, before)], [1, 1, 2, 0])
 
 
 def positions(event):

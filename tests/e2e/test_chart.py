@@ -4,6 +4,7 @@ configuration goes with the release."""
 import json
 import os
 import subprocess
+import tempfile
 import unittest
 
 from harness import (BIN, CHART, RELEASE_NAMESPACE, ROOT, WEBHOOK_CONFIGURATION, Agent, ApiError,
@@ -77,15 +78,39 @@ class Rendering(unittest.TestCase):
                 if obj["kind"] == "ClusterRole":
                     self.assertNotIn("secrets", rule.get("resources", []))
 
-    def test_its_own_findings_are_known(self):
-        text = helm("template", RELEASE, CHART, "-n", RELEASE_NAMESPACE).stdout
+    def own_findings(self, *flags):
+        """(exit status, {control: action}) of a scan of the DaemonSet as the chart renders it."""
         need_agent()
-        done = run_agent("scan", "-", "--format", "jsonl", "--fail-on", "never", stdin=text)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        failed = {json.loads(line)["control"] for line in done.stdout.splitlines()
-                  if json.loads(line)["result"] == "fail" and
-                  json.loads(line)["severity"] == "critical"}
-        self.assertEqual(failed, set())
+        made = self.render("--set", "image.tag=sha256:" + "ab" * 32, *flags)
+        config = next(o["data"] for o in made if o["kind"] == "ConfigMap")
+        text = json.dumps(next(o for o in made if o["kind"] == "DaemonSet"))
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(config.get("exemptions.yaml", ""))
+            f.flush()
+            extra = ["--exemptions", f.name] if "exemptions.yaml" in config else []
+            done = run_agent("scan", "-", "--format", "jsonl", "--fail-on", "warn", *extra,
+                             stdin=text)
+        found = map(json.loads, done.stdout.splitlines())
+        return done.returncode, {x["control"]: x["action"] for x in found if x["result"] == "fail"}
+
+    def test_its_own_findings_are_known(self):
+        code, found = self.own_findings()
+        self.assertEqual(code, 1)
+        self.assertEqual(found, {
+            "pod-host-path": "deny", "pod-host-path-sensitive": "deny", "pod-volume-types": "warn",
+            "pod-run-as-non-root": "deny", "pod-run-as-user": "deny",
+            "pod-capabilities-added-restricted": "warn"})
+
+    def test_its_own_findings_are_exempted_when_somebody_answers_for_them(self):
+        approved = ("--set", "ownFindings.approver=ciso@example.eu,ownFindings.riskRef=RISK-1,"
+                             "ownFindings.end=2099-12-31")
+        code, found = self.own_findings(*approved)
+        self.assertEqual(code, 0)
+        self.assertEqual(set(found), set(self.own_findings()[1]))
+        self.assertEqual(set(found.values()), {"audit"})
+        done = helm("template", RELEASE, CHART, *approved[:1],
+                    "ownFindings.approver=ciso@example.eu", check=False)
+        self.assertIn("an exemption has an end", done.stderr)
 
 
 class Release(unittest.TestCase):

@@ -52,6 +52,9 @@ existingWorkloads: {{ .Values.existingWorkloads }}
 exemptNamespaces: {{ toJson .Values.exemptNamespaces }}
 controls:
   params: {{ toJson .Values.params }}
+{{- if .Values.ownFindings.approver }}
+exemptions: /etc/eucs-agent/config/exemptions.yaml
+{{- end }}
 evidence:
   dir: /var/lib/eucs-agent
   domain: {{ .Values.evidence.domain | quote }}
@@ -73,4 +76,26 @@ webhook:
 seats:
   count: {{ .Values.seats.count }}
   lease: {{ include "eucs-agent.fullname" . }}-seat
+{{- end -}}
+
+{{- /* What the DaemonSet and its Pods fail, and nothing else. */ -}}
+{{- define "eucs-agent.exemptions" -}}
+{{- $end := required "ownFindings.end is needed with ownFindings.approver: an exemption has an end" .Values.ownFindings.end -}}
+{{- range $control := list "pod-host-path" "pod-host-path-sensitive" "pod-run-as-non-root" "pod-run-as-user" "pod-capabilities-added-restricted" "pod-volume-types" }}
+---
+apiVersion: eucs-agent.io/v1alpha1
+kind: Exemption
+metadata: {name: {{ include "eucs-agent.fullname" $ }}-{{ $control }}}
+spec:
+  control: {{ $control }}
+  selector: {namespace: {{ $.Release.Namespace }}, name: "{{ include "eucs-agent.fullname" $ }}*"}
+  reason: {{ $.Values.ownFindings.reason | quote }}
+  owner: {{ $.Values.ownFindings.owner | quote }}
+  approver: {{ $.Values.ownFindings.approver | quote }}
+  {{- with $.Values.ownFindings.riskRef }}
+  riskRef: {{ . | quote }}
+  {{- end }}
+  start: {{ $.Values.ownFindings.start | quote }}
+  end: {{ $end | quote }}
+{{- end }}
 {{- end -}}
