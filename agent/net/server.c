@@ -63,13 +63,16 @@ static int bind_one(const struct addrinfo *ai, uint16_t port, bool share, int *r
 
 static uint16_t bound_port(int fd)
 {
-    struct sockaddr_storage sa = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } sa = {0};
     socklen_t n = sizeof(sa);
 
-    if (getsockname(fd, (struct sockaddr *)&sa, &n) < 0)
+    if (getsockname(fd, &sa.any, &n) < 0)
         return 0;
-    return ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port
-                                          : ((struct sockaddr_in *)&sa)->sin_port);
+    return ntohs(sa.any.sa_family == AF_INET6 ? sa.six.sin6_port : sa.four.sin_port);
 }
 
 /* A shared port would let a second agent of the same user bind beside us unnoticed: ask once

@@ -22,4 +22,10 @@ struct web_filter {
 void web_findings_json(struct ea_buf *b, const struct ea_web_snapshot *s,
                        const struct web_filter *f);
 
+/* The field `token` of a form body (application/x-www-form-urlencoded), decoded into out; cut at
+ * cap bytes. */
+struct ea_str web_form_token(struct ea_str body, char *out, size_t cap);
+/* Value of our session in a Cookie header, or empty. */
+struct ea_str web_session_cookie(struct ea_str header);
+
 #endif

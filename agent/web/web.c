@@ -44,10 +44,9 @@ static void respond_buf(struct ea_request *rq, unsigned status, const char *type
 
 /* ---- who asks ---- */
 
-/* Value of our cookie, or empty. */
-static struct ea_str session_cookie(const struct ea_request *rq)
+struct ea_str web_session_cookie(struct ea_str rest)
 {
-    struct ea_str rest = ea_request_header(rq, "cookie"), name = EA_STR("ea_session=");
+    struct ea_str name = EA_STR("ea_session=");
 
     while (rest.n) {
         struct ea_str one = ea_str_trim(ea_str_cut(rest, ';', &rest));
@@ -74,7 +73,7 @@ static unsigned allowed(struct ea_web *w, const struct ea_request *rq)
     char *kept = NULL;
 
     if (!token.n) {
-        kept = ea_session_token(w->sessions, session_cookie(rq));
+        kept = ea_session_token(w->sessions, web_session_cookie(ea_request_header(rq, "cookie")));
         token = ea_str(kept);
     }
     if (token.n)
@@ -112,8 +111,7 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The field `token` of a form body, decoded into out. */
-static struct ea_str form_token(struct ea_str body, char *out, size_t cap)
+struct ea_str web_form_token(struct ea_str body, char *out, size_t cap)
 {
     struct ea_str name = EA_STR("token=");
     size_t n = 0;
@@ -140,7 +138,7 @@ static void login(struct ea_web *w, struct ea_request *rq)
 {
     bool post = ea_str_is(ea_request_method(rq), "POST");
     char decoded[8192], id[EA_SESSION_ID_LEN + 1];
-    struct ea_str token = post ? form_token(ea_request_body(rq), decoded, sizeof(decoded))
+    struct ea_str token = post ? web_form_token(ea_request_body(rq), decoded, sizeof(decoded))
                                : ea_request_query(rq, "token");
     unsigned status = token.n && !memchr(token.p, 0, token.n)
                           ? w->o.authorize(w->o.arg, token, "get", EA_STR("/"))
@@ -171,7 +169,7 @@ static void login(struct ea_web *w, struct ea_request *rq)
 
 static void logout(struct ea_web *w, struct ea_request *rq)
 {
-    ea_session_end(w->sessions, session_cookie(rq));
+    ea_session_end(w->sessions, web_session_cookie(ea_request_header(rq, "cookie")));
     ea_respond(rq, 303, TEXT,
                SAFE_HEADERS "Location: /login\r\nSet-Cookie: ea_session=; Path=/; Max-Age=0; "
                             "HttpOnly; Secure; SameSite=Strict\r\n",
