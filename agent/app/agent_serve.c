@@ -136,13 +136,14 @@ unsigned ea_agent_checks(void *arg, bool ready, struct ea_health_check *c, unsig
     char why[200] = "";
     unsigned n = 0;
 
-    ea_elog_stat(a->log, &st);
     if (!ready) {
         /* a sick disk is no reason to restart: only what a restart can mend belongs here, and
          * answering is proof enough */
         add(c, &n, cap, "ping", true, "");
         return n;
     }
+    /* only now: it waits for the log's lock, which a hung disk may hold */
+    ea_elog_stat(a->log, &st);
     struct ea_agent_rules *rules = ea_agent_rules_get(a);
 
     add(c, &n, cap, "rules", rules->set->n_controls > 0, "no control is loaded");
