@@ -282,6 +282,7 @@ static int free_oldest(struct ea_elog *l, struct ea_err *err)
 {
     struct ea_seg_list list;
     uint64_t keep;
+    size_t i = 0;
     int r;
 
     pthread_mutex_lock(&l->m);
@@ -289,10 +290,12 @@ static int free_oldest(struct ea_elog *l, struct ea_err *err)
     pthread_mutex_unlock(&l->m);
     if ((r = ea_seg_list_load(l->dir, &l->state, &list, err)) < 0)
         return r;
-    if (list.n == 0 || list.v[0].number >= keep || !list.v[0].usable)
+    while (i < list.n && !list.v[i].usable) /* what nobody can read is left for people to look at */
+        i++;
+    if (i == list.n || list.v[i].number >= keep)
         r = -ENODATA;
     else
-        r = free_segment(l, &list.v[0], end_of(l, &list, 0), err);
+        r = free_segment(l, &list.v[i], end_of(l, &list, i), err);
     ea_seg_list_done(&list);
     return r;
 }
@@ -326,22 +329,18 @@ static int make_room(struct ea_elog *l, uint64_t size, struct ea_err *err)
     for (;;) {
         struct ea_seg_list list;
         uint64_t live;
-        size_t n;
         int r = ea_seg_list_load(l->dir, &l->state, &list, err);
 
         if (r < 0)
             return r;
         live = count_bytes(l, &list);
-        n = list.n;
         ea_seg_list_done(&list);
         if (!over_limit(l, live, size))
             return 0;
         r = free_oldest(l, err);
-        if (r ==
-            -ENODATA) /* a log of two segments is the least there is, unless the rule is to block */
-            return l->block_when_full || n > 1
-                       ? ea_fail(err, -ENOSPC, "the log reached its disk limit")
-                       : 0;
+        if (r == -ENODATA) /* the current segment and the next are the least, unless the rule is to
+                              block */
+            return l->block_when_full ? ea_fail(err, -ENOSPC, "the log reached its disk limit") : 0;
         if (r < 0)
             return r;
     }

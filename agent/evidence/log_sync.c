@@ -10,6 +10,8 @@
 #include "evidence/checkpoint.h"
 #include "evidence/log_int.h"
 
+#define SHRINK_ABOVE (256u << 10) /* bytes of a batch's buffer that may stay allocated */
+
 struct snapshot {
     struct ea_open_seg cur;
     struct ea_full_seg full[EA_PENDING_SEGMENTS];
@@ -144,6 +146,34 @@ static void clean_stuck(struct ea_elog *l, uint64_t synced_seq, const struct ea_
         l->folder_dirty = true;
 }
 
+static const uint8_t *unsynced_leaf(const struct ea_elog *l, uint64_t i)
+{
+    return i < l->flight.count ? l->flight.leaves[i] : l->fill.leaves[i - l->flight.count];
+}
+
+/* With `sync: os` nothing is kept in memory: the records stay where they were written, and their
+ * segments get footers as they would have. Best effort, as above. Advances the tree. */
+static void seal_stuck(struct ea_elog *l)
+{
+    uint64_t base = l->tree.size;
+    uint8_t leaf[EA_SHA256_LEN];
+    char path[EA_PATH];
+
+    memcpy(leaf, l->synced_leaf, EA_SHA256_LEN);
+    for (unsigned i = 0; i < l->n_stuck; i++) {
+        const struct ea_open_seg *s = &l->stuck[i].seg;
+        EA_AUTO_FD int fd = -1;
+
+        while (l->tree.size <= l->stuck[i].last_seq) {
+            memcpy(leaf, unsynced_leaf(l, l->tree.size - base), EA_SHA256_LEN);
+            ea_tree_add(&l->tree, leaf);
+        }
+        if (ea_seg_path(path, l->dir, s->number) == 0 &&
+            (fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) >= 0)
+            (void)ea_elog_seal(l, fd, s, &l->tree, leaf, false);
+    }
+}
+
 /* After a failed fsync the kernel may have dropped the pages: the same file is never trusted again.
  * What is not synced is written from memory into a new segment. m and sync_m are held. */
 static int rewrite(struct ea_elog *l, struct ea_err *err)
@@ -157,13 +187,13 @@ static int rewrite(struct ea_elog *l, struct ea_err *err)
     uint8_t leaf[EA_SHA256_LEN];
     int r;
 
-    if (l->cur.fd >= 0) {
-        stick(l, &(struct ea_full_seg){l->cur, l->next_seq});
-        l->cur.fd = -1;
-    }
     for (unsigned i = 0; i < l->n_full; i++)
         stick(l, &l->full[i]);
     l->n_full = 0;
+    if (l->cur.fd >= 0) {
+        stick(l, &(struct ea_full_seg){l->cur, l->next_seq - 1});
+        l->cur.fd = -1;
+    }
     r = ea_elog_segment_make(l, l->next_number, size, first, os ? l->prev : l->synced_leaf,
                              os ? 0 : EA_SEG_REWRITE, &seg, err);
     if (r < 0)
@@ -177,10 +207,10 @@ static int rewrite(struct ea_elog *l, struct ea_err *err)
     l->next_number++;
     ea_tree_copy(&before, &l->tree);
     memcpy(leaf, l->synced_leaf, EA_SHA256_LEN);
-    for (size_t i = 0; i < l->flight.count; i++)
-        ea_tree_add(&l->tree, l->flight.leaves[i]);
-    for (size_t i = 0; i < l->fill.count; i++)
-        ea_tree_add(&l->tree, l->fill.leaves[i]);
+    if (os)
+        seal_stuck(l);
+    while (l->tree.size < l->next_seq)
+        ea_tree_add(&l->tree, unsynced_leaf(l, l->tree.size - synced));
     EA_ASSERT(l->tree.size == l->next_seq);
     if (!os)
         clean_stuck(l, synced, &before, leaf);
@@ -240,6 +270,7 @@ int ea_elog_sync_held(struct ea_elog *l, struct ea_err *err)
     struct snapshot s;
     struct ea_tree tree;
     uint8_t leaf[EA_SHA256_LEN];
+    size_t done = 0;
     int r = 0;
 
     pthread_mutex_lock(&l->m);
@@ -262,6 +293,7 @@ int ea_elog_sync_held(struct ea_elog *l, struct ea_err *err)
         l->synced_seg = s.cur;
         l->others_synced = s.others;
         l->synced_seq = s.next_seq;
+        done = l->flight.n;
         l->flight.n = l->flight.count = l->flight_bytes = 0;
         l->syncs++;
         pthread_cond_broadcast(&l->moved);
@@ -270,6 +302,8 @@ int ea_elog_sync_held(struct ea_elog *l, struct ea_err *err)
         r = rewrite(l, err);
     }
     pthread_mutex_unlock(&l->m);
+    if (r == 0 && l->flight.cap > SHRINK_ABOVE && done < l->flight.cap / 8)
+        ea_batch_done(&l->flight); /* the burst is over: give its memory back */
     return r;
 }
 

@@ -525,6 +525,162 @@ static void test_block_when_full(void **state)
     assert_true(count_records(test_dir, NULL) >= ok);
 }
 
+/* A whole epoch freed: its hashes and its checkpoint still verify, and the link to the next one. */
+static void test_epoch_freed(void **state)
+{
+    struct ea_elog_opts o = options();
+    struct ea_elog *l;
+    struct ea_verify_report rep;
+    struct ea_err err = {0};
+    char out[400];
+
+    o.disk_limit = 6 * 16384;
+    l = open_log(&o);
+    append(l, 100, NULL);
+    close_log(l);
+    o.key_type = EA_KEY_ECDSA_P256;
+    l = open_log(&o);
+    for (int i = 0; i < 10; i++) {
+        append(l, 50, NULL);
+        assert_int_equal(ea_elog_checkpoint(l, &err), 0);
+    }
+    close_log(l);
+    assert_int_equal(file_size(test_dir, "epochs/1/leaves"), 102 * 32);
+    rep = verify(test_dir);
+    if (!rep.holds)
+        fail_msg("%s", rep.where);
+    assert_int_equal(rep.epochs, 2);
+    assert_true(rep.absent > 102);
+    snprintf(out, sizeof(out), "%s/export", test_dir);
+    if (ea_evidence_export(test_dir, out, &err) != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(verify(out).absent, rep.absent);
+    assert_holds(out);
+    flip(test_dir, "epochs/1/leaves", 33, 1);
+    assert_false(verify(test_dir).holds);
+}
+
+/* Hardly any disk is 99 % free: the log shrinks to its least and goes on. */
+static void test_keeps_disk_free(void **state)
+{
+    struct ea_elog_opts o = options();
+    struct ea_elog *l;
+    struct ea_elog_stat st;
+
+    o.keep_free_percent = 99;
+    l = open_log(&o);
+    append(l, 500, NULL);
+    ea_elog_stat(l, &st);
+    assert_true(st.healthy);
+    assert_true(st.evicted > 100);
+    assert_true(st.bytes <= 4 * 16384 + st.evicted * 64);
+    close_log(l);
+    assert_holds(test_dir);
+}
+
+/* The kernel syncs when it likes: checkpoints sync, and a failed sync loses nothing that was
+ * written. */
+static void test_sync_os(void **state)
+{
+    struct ea_elog_opts o = options();
+    struct ea_elog *l;
+    struct ea_position pos;
+    struct ea_elog_stat st;
+    struct ea_err err;
+
+    o.sync = EA_SYNC_OS;
+    real_io = ea_evidence_io;
+    ea_evidence_io.sync = failing_sync;
+    l = open_log(&o);
+    append(l, 200, &pos);
+    assert_int_equal(ea_elog_checkpoint(l, &err), 0);
+    ea_elog_stat(l, &st);
+    assert_int_equal(st.last_checkpoint_size, 201);
+    append(l, 20, &pos);
+    __atomic_store_n(&fail_syncs, 1, __ATOMIC_RELAXED);
+    assert_int_equal(ea_elog_checkpoint(l, &err), 0); /* goes on in a new segment */
+    append(l, 20, &pos);
+    assert_int_equal(ea_elog_wait_synced(l, &pos, ea_mono_now() + 5000000), 0);
+    ea_elog_stat(l, &st);
+    assert_true(st.healthy);
+    assert_int_equal(st.sync_errors, 1);
+    close_log(l);
+    ea_evidence_io = real_io;
+    assert_holds(test_dir);
+    assert_true(count_records(test_dir, NULL) >= 242);
+    l = open_log(&o);
+    append(l, 1, &pos);
+    assert_int_equal(pos.epoch, 1);
+    close_log(l);
+    assert_holds(test_dir);
+}
+
+static int stuck_syncs;
+
+static int stuck_sync(int fd)
+{
+    while (__atomic_load_n(&stuck_syncs, __ATOMIC_RELAXED))
+        ea_sleep_us(1000);
+    return real_io.sync(fd);
+}
+
+/* A disk that does not answer: the append gives up at its deadline, says so, and goes on when the
+ * disk does. */
+static void test_deadline(void **state)
+{
+    static char body[200000];
+    struct ea_elog_opts o = options();
+    struct ea_elog *l;
+    struct ea_err err;
+    ea_mono_us start;
+    unsigned ok = 0;
+    int r = 0;
+
+    o.segment_bytes = 32u << 20;
+    memset(body, 'x', sizeof(body));
+    memcpy(body, "{\"a\":\"", 6);
+    memcpy(body + sizeof(body) - 2, "\"}", 2);
+    real_io = ea_evidence_io;
+    ea_evidence_io.sync = stuck_sync;
+    l = open_log(&o);
+    __atomic_store_n(&stuck_syncs, 1, __ATOMIC_RELAXED);
+    start = ea_mono_now();
+    while (r == 0 && ok < 1000) {
+        start = ea_mono_now();
+        r = ea_elog_append(l, EA_REC_ASSESSMENT, ea_strn(body, sizeof(body)), false, start + 100000,
+                           NULL, &err);
+        ok += r == 0;
+    }
+    assert_int_equal(r, -ETIME);
+    assert_true(ea_mono_now() - start < 3000000);
+    assert_true(ok >= 15 && ok <= 25); /* 4 MiB */
+    __atomic_store_n(&stuck_syncs, 0, __ATOMIC_RELAXED);
+    assert_int_equal(ea_elog_append(l, EA_REC_ASSESSMENT, ea_strn(body, sizeof(body)), true,
+                                    ea_mono_now() + 20000000, NULL, &err),
+                     0);
+    close_log(l);
+    ea_evidence_io = real_io;
+    assert_holds(test_dir);
+    assert_int_equal(count_records(test_dir, NULL), ok + 3);
+}
+
+static void test_volatile(void **state)
+{
+    struct ea_elog_opts o = options();
+    struct ea_elog_stat st;
+    struct ea_elog *l;
+    char path[] = "/dev/shm/ea-evidence-XXXXXX";
+
+    if (access("/dev/shm", W_OK) != 0 || !mkdtemp(path))
+        skip();
+    o.dir = path;
+    l = open_log(&o);
+    ea_elog_stat(l, &st);
+    close_log(l);
+    sh("rm -rf %s", path);
+    assert_true(st.volatile_fs);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, fresh, gone)
 int main(void)
 {
@@ -540,6 +696,11 @@ int main(void)
         T(test_no_space),
         T(test_evict_oldest),
         T(test_block_when_full),
+        T(test_epoch_freed),
+        T(test_keeps_disk_free),
+        T(test_sync_os),
+        T(test_deadline),
+        T(test_volatile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
