@@ -106,7 +106,8 @@ EA_MUST_CHECK int ea_agent_serve_start(struct ea_agent *a, struct ea_err *err);
 void ea_agent_serve_stop(struct ea_agent *a);
 /* With one more reference to the rules, given back by its `release`. */
 void ea_agent_policy(struct ea_agent *a, struct ea_admission_policy *ret);
-/* agent_seat.c: seat, certificate, path token, webhook configuration; nothing with the directory source. */
+/* agent_seat.c: seat, certificate, path token, webhook configuration; nothing with the directory
+ * source. */
 EA_MUST_CHECK int ea_agent_seat_start(struct ea_agent *a, struct ea_err *err);
 EA_MUST_CHECK int ea_agent_seat_certificate(struct ea_agent *a, struct ea_err *err);
 EA_MUST_CHECK int ea_agent_seat_take(struct ea_agent *a, struct ea_err *err);

@@ -1,8 +1,9 @@
-/* app/agent_seat.c - under Kubernetes: seat, certificate, path token, webhook configuration, in this order.
+/* app/agent_seat.c - under Kubernetes: seat, certificate, path token, webhook configuration, in
+ * this order.
  *
- * The main thread drives it from the tick; the seat's and the keeper's threads only ask (serving, render) or report (changed, applied).
- * A pod that once held the seat keeps its watches when it loses it: it is warm for the next time, and reviews that still run keep
- * what they look at. */
+ * The main thread drives it from the tick; the seat's and the keeper's threads only ask (serving,
+ * render) or report (changed, applied). A pod that once held the seat keeps its watches when it
+ * loses it: it is warm for the next time, and reviews that still run keep what they look at. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -76,7 +77,10 @@ static int load_identity(struct ea_agent_seat *s, struct ea_err *err)
 
 static struct ea_token_place token_place(const struct ea_agent_seat *s)
 {
-    return (struct ea_token_place){.kube = s->in_cluster ? s->agent->kube : NULL, .ns = s->ns, .secret = s->token_secret, .file = s->token_file};
+    return (struct ea_token_place){.kube = s->in_cluster ? s->agent->kube : NULL,
+                                   .ns = s->ns,
+                                   .secret = s->token_secret,
+                                   .file = s->token_file};
 }
 
 /* ---- certificate ---- */
@@ -88,7 +92,8 @@ static int own_certificate(struct ea_agent_seat *s, struct ea_buf *bundle, struc
     EA_AUTO_FREE char *svc_ns = ea_xasprintf("%s.%s", svc, s->ns);
     EA_AUTO_FREE char *svc_full = ea_xasprintf("%s.%s.svc", svc, s->ns);
     const char *const names[] = {svc, svc_ns, svc_full, NULL};
-    const struct ea_certs_opts o = {.ns = s->ns, .secret = s->tls_secret, .names = names, .dir = a->tls_dir};
+    const struct ea_certs_opts o = {
+        .ns = s->ns, .secret = s->tls_secret, .names = names, .dir = a->tls_dir};
     bool changed;
 
     return ea_certs_ensure(a->kube, &o, bundle, &changed, err);
@@ -132,13 +137,15 @@ static int ensure_certificate(struct ea_agent_seat *s, struct ea_err *err)
 
 /* ---- path token ---- */
 
-/* What the webhook accepts now: while the API server may still use a URL without the current token, nobody is limited for its lack. */
+/* What the webhook accepts now: while the API server may still use a URL without the current token,
+ * nobody is limited for its lack. */
 static void publish_tokens(struct ea_agent_seat *s)
 {
     struct ea_agent *a = s->agent;
-    struct ea_admission_tokens t = {.unlimited = a->config->allow_unauthenticated || !atomic_load(&s->applied),
-                                    .unlimited_until = s->applied_at ? s->applied_at + TOKEN_SETTLE_US : 0,
-                                    .grace_until = ea_mono_now() + TOKEN_GRACE_US};
+    struct ea_admission_tokens t = {
+        .unlimited = a->config->allow_unauthenticated || !atomic_load(&s->applied),
+        .unlimited_until = s->applied_at ? s->applied_at + TOKEN_SETTLE_US : 0,
+        .grace_until = ea_mono_now() + TOKEN_GRACE_US};
 
     (void)pthread_mutex_lock(&s->lock);
     memcpy(t.current, s->token.current, sizeof(t.current));
@@ -171,7 +178,8 @@ static void rotate_token(struct ea_agent_seat *s)
 
 /* ---- webhook configuration ---- */
 
-static int render(void *arg, bool fail, const char *owner_uid, struct ea_buf *json, struct ea_err *err)
+static int render(void *arg, bool fail, const char *owner_uid, struct ea_buf *json,
+                  struct ea_err *err)
 {
     struct ea_agent_seat *s = arg;
     struct ea_agent_rules *rules = ea_agent_rules_get(s->agent);
@@ -344,7 +352,10 @@ static void tick_keeper(struct ea_agent_seat *s)
     }
     if (fail != s->fail) {
         s->fail = fail;
-        ea_keeper_set_fail(s->keeper, fail, fail ? "ready" : c->break_glass ? "break-glass" : "not-ready");
+        ea_keeper_set_fail(s->keeper, fail,
+                           fail             ? "ready"
+                           : c->break_glass ? "break-glass"
+                                            : "not-ready");
     }
 }
 
@@ -356,7 +367,8 @@ static void tick_token(struct ea_agent_seat *s)
         s->applied_at = ea_mono_now();
         publish_tokens(s);
     }
-    if (atomic_load(&s->held) && ea_wall_now() - s->token.rotated > TOKEN_LIFE_US && ea_mono_now() >= s->next_try)
+    if (atomic_load(&s->held) && ea_wall_now() - s->token.rotated > TOKEN_LIFE_US &&
+        ea_mono_now() >= s->next_try)
         rotate_token(s);
 }
 
@@ -389,8 +401,8 @@ void ea_agent_seat_poke(struct ea_agent *a)
         ea_keeper_poke(a->seat->keeper);
 }
 
-/* At the start a seat is ready when the API server has the webhook configuration too; if that cannot be had, the pod serves all the same
- * (a configuration of before may want answers). */
+/* At the start a seat is ready when the API server has the webhook configuration too; if that
+ * cannot be had, the pod serves all the same (a configuration of before may want answers). */
 static bool configured(const struct ea_agent_seat *s)
 {
     const struct ea_config *c = s->agent->config;

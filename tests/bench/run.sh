@@ -1,7 +1,7 @@
 #!/bin/bash
 # make bench: one line a figure, each beside its baseline measured in the same run. run.sh DIR-OF-BENCH-BINARIES
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 bins=$1
 : "${EUCS_AGENT:?path of the binary}"
 status=0

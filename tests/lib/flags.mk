@@ -2,7 +2,8 @@
 comma := ,
 probe = $(shell $(CC) $(1) -Werror -x c -c /dev/null -o /dev/null 2>/dev/null && echo '$(1)')
 
-ifneq ($(filter help clean deps run,$(MAKECMDGOALS)),)
+# goals that compile nothing themselves, or not yet
+ifeq ($(filter-out help clean deps run,$(or $(MAKECMDGOALS),all)),)
 HAVE_LIBS := skip
 endif
 ifeq ($(HAVE_LIBS),)
