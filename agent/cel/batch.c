@@ -104,7 +104,7 @@ static int evaluate(struct ea_arena *a, struct ea_str expr, const struct ea_cel_
         *diag = (struct ea_cel_diag){.kind = EA_CEL_E_COST, .text = "too many variables"};
         return -E2BIG;
     }
-    for (i = 0; i < env->n_vars; i++)
+    for (i = 0; values && i < env->n_vars; i++)
         ea_cel_run_bind(&run, i, values[i]);
     *type = ea_cel_prog_type(prog);
     rc = ea_cel_eval(&run, prog, ret, diag);

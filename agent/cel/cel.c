@@ -41,7 +41,7 @@ int ea_cel_compile(struct ea_arena *a, struct ea_str src, const struct ea_cel_en
                    enum ea_cel_want want, const struct ea_cel_prog **ret,
                    struct ea_cel_diag *ret_diag)
 {
-    struct ea_cel_diag none;
+    struct ea_cel_diag none = {0};
     struct ea_cel_unit u = {.a = a, .src = src, .env = env, .diag = ret_diag ? ret_diag : &none};
     struct ea_cel_node *root;
     struct ea_cel_prog *p;

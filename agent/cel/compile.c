@@ -61,7 +61,7 @@ static bool room(struct code *c, void *array, uint32_t n, uint32_t *size, size_t
 static bool emit(struct code *c, const struct ea_cel_node *at, enum ea_cel_op op, unsigned a,
                  unsigned b, int32_t arg, int delta)
 {
-    uint32_t size = c->size, size2 = c->size;
+    uint32_t size_pos = c->size, size_calls = size_pos;
 
     if (c->n >= EA_MAX_CEL_CODE) {
         ea_cel_fail(c->u, EA_CEL_E_PARSE, -E2BIG, at->pos,
@@ -69,8 +69,8 @@ static bool emit(struct code *c, const struct ea_cel_node *at, enum ea_cel_op op
         return false;
     }
     if (!room(c, &c->ins, c->n, &c->size, sizeof *c->ins) ||
-        !room(c, &c->pos, c->n, &size, sizeof *c->pos) ||
-        !room(c, &c->calls, c->n, &size2, sizeof *c->calls))
+        !room(c, &c->pos, c->n, &size_pos, sizeof *c->pos) ||
+        !room(c, &c->calls, c->n, &size_calls, sizeof *c->calls))
         return false;
     c->ins[c->n] =
         (struct ea_cel_ins){.op = (uint8_t)op, .a = (uint8_t)a, .b = (uint16_t)b, .c = arg};
@@ -608,6 +608,7 @@ static bool gen_fail(struct code *c, const struct ea_cel_node *n)
 
 static bool gen(struct code *c, const struct ea_cel_node *n)
 {
+    EA_ASSERT(n != NULL);
     switch ((enum ea_cel_node_kind)n->kind) {
     case EA_N_LIT:
         return emit_const(c, n, n->lit);

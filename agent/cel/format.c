@@ -381,7 +381,7 @@ static int run(struct fmt *f, struct ea_str pattern, const struct ea_val *list)
         if (p == end)
             return ea_cel_raise(f->cx,
                                 "could not parse formatting clause: unexpected end of string");
-        if (!memchr("sdfebxXo", *p, 8))
+        if (!ea_cel_one_of("sdfebxXo", *p))
             return ea_cel_raise(
                 f->cx, "could not parse formatting clause: unrecognized formatting clause \"%c\"",
                 (unsigned char)*p < 0x80 ? *p : '?');

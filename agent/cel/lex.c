@@ -164,8 +164,7 @@ static uint32_t string_prefix(const struct ea_cel_lexer *l, bool *raw, bool *byt
 static enum ea_cel_tok quoted_token(struct ea_cel_lexer *l)
 {
     l->at++;
-    while (is_letter(peek(l, 0)) || is_digit(peek(l, 0)) ||
-           memchr("-./ ", peek(l, 0) ? peek(l, 0) : '`', 4))
+    while (is_letter(peek(l, 0)) || is_digit(peek(l, 0)) || ea_cel_one_of("-./ ", peek(l, 0)))
         l->at++;
     if (peek(l, 0) != '`' || l->at == l->pos + 1)
         return bad(l, l->pos, "bad escaped identifier");

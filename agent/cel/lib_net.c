@@ -188,15 +188,15 @@ struct ea_str ea_cel_ip_text(struct ea_arena *arena, const struct ea_val *v)
                             : ea_arena_printf(arena, "%s/%d", s, get(v)->bits);
 }
 
-bool ea_cel_ip_equal(const struct ea_val *x, const struct ea_val *y)
+bool ea_cel_ip_equal(const struct ea_val *a, const struct ea_val *b)
 {
-    return memcmp(get(x)->b, get(y)->b, 16) == 0 && get(x)->bits == get(y)->bits;
+    return memcmp(get(a)->b, get(b)->b, 16) == 0 && get(a)->bits == get(b)->bits;
 }
 
 static int is_canonical(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
                         struct ea_val *ret)
 {
-    struct ea_val v;
+    struct ea_val v = ea_val_null();
     char s[64];
     int rc;
 

@@ -18,7 +18,7 @@ struct quantity {
     __int128 nano;
     enum format format;
     bool dec;           /* kept as a decimal of any size: such a one is never "an integer" there */
-    int8_t scale;       /* else an int64 times 10^scale: an integer from 0 on */
+    int scale;          /* else an int64 times 10^scale: an integer from 0 on */
     struct ea_str text; /* as it was written, printed like that while it is canonical */
 };
 
@@ -36,7 +36,7 @@ static bool is(const struct ea_val *v)
 
 struct suffix {
     const char *text;
-    int8_t ten;  /* power of ten */
+    int ten;     /* power of ten */
     uint8_t two; /* power of two */
 };
 
@@ -178,7 +178,7 @@ static void choose_form(struct quantity *q, const struct digits *d, int ten, uns
     if (scale < -9 || scale > 100 || value > INT64_MAX)
         return;
     q->dec = false;
-    q->scale = (int8_t)scale;
+    q->scale = scale;
     if (q->format == BINARY_SI)
         canonical = (d->mantissa & 7) != 0;
     else
@@ -260,9 +260,9 @@ struct ea_str ea_cel_quantity_text(struct ea_arena *a, const struct ea_val *v)
     return ea_arena_printf(a, "%s%s", s, ten[i]);
 }
 
-int ea_cel_quantity_compare(const struct ea_val *x, const struct ea_val *y)
+int ea_cel_quantity_compare(const struct ea_val *a, const struct ea_val *b)
 {
-    return get(x)->nano < get(y)->nano ? -1 : get(x)->nano > get(y)->nano;
+    return get(a)->nano < get(b)->nano ? -1 : get(a)->nano > get(b)->nano;
 }
 
 /* ---- functions ---- */
@@ -337,6 +337,13 @@ static int as_integer(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned
     return 0;
 }
 
+static double approximate(__int128 nano)
+{
+    __int128 whole_part = nano / NANO;
+
+    return nano % NANO == 0 ? (double)whole_part : (double)nano / 1e9;
+}
+
 static int as_float(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
                     struct ea_val *ret)
 {
@@ -344,7 +351,7 @@ static int as_float(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n
 
     if (!is(&args[0]))
         return EA_CEL_NO_OVERLOAD;
-    *ret = ea_val_double(q->nano % NANO == 0 ? (double)(q->nano / NANO) : (double)q->nano / 1e9);
+    *ret = ea_val_double(approximate(q->nano));
     return 0;
 }
 
@@ -364,7 +371,7 @@ static void sum_form(struct quantity *q, const struct quantity *x, const struct 
         return;
     value = scale > -9 ? q->nano / (__int128)power((unsigned)(scale + 9)) : q->nano;
     q->dec = value > INT64_MAX || value < INT64_MIN;
-    q->scale = (int8_t)scale;
+    q->scale = scale;
 }
 
 static int add_or_sub(struct ea_cel_ctx *cx, const struct ea_val *args, int direction,

@@ -136,15 +136,15 @@ static int compare_pre(struct ea_str x, struct ea_str y)
     return c ? c : x.p ? 1 : y.p ? -1 : 0;
 }
 
-int ea_cel_semver_compare(const struct ea_val *x, const struct ea_val *y)
+int ea_cel_semver_compare(const struct ea_val *a, const struct ea_val *b)
 {
     unsigned i;
 
     for (i = 0; i < 3; i++) {
-        if (get(x)->part[i] != get(y)->part[i])
-            return get(x)->part[i] < get(y)->part[i] ? -1 : 1;
+        if (get(a)->part[i] != get(b)->part[i])
+            return get(a)->part[i] < get(b)->part[i] ? -1 : 1;
     }
-    return compare_pre(get(x)->pre, get(y)->pre);
+    return compare_pre(get(a)->pre, get(b)->pre);
 }
 
 struct ea_str ea_cel_semver_text(struct ea_arena *a, const struct ea_val *v)

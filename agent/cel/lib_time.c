@@ -69,7 +69,7 @@ static int civil(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,
     static int name(struct ea_cel_ctx *cx, const struct ea_val *args, unsigned n,                  \
                     struct ea_val *ret)                                                            \
     {                                                                                              \
-        struct ea_cel_civil c;                                                                     \
+        struct ea_cel_civil c = {0};                                                               \
         int rc = civil(cx, args, n, &c);                                                           \
                                                                                                    \
         if (rc == 0)                                                                               \

@@ -75,10 +75,10 @@ static bool port_is_good(struct ea_str s)
 
 static bool all_of(struct ea_str s, const char *others, bool high)
 {
-    size_t i, n = strlen(others);
+    size_t i;
 
     for (i = 0; i < s.n; i++) {
-        if (!alnum(s.p[i]) && !memchr(others, s.p[i], n) &&
+        if (!alnum(s.p[i]) && !ea_cel_one_of(others, s.p[i]) &&
             !(high && (unsigned char)s.p[i] >= 0x80))
             return false;
     }
@@ -302,7 +302,7 @@ static int escaped_path(struct ea_cel_ctx *cx, const struct ea_val *args, unsign
     if (!is(&args[0]))
         return EA_CEL_NO_OVERLOAD;
     s = get(&args[0])->path;
-    for (i = 0; i < s.n && (alnum(s.p[i]) || memchr("-_.~!$&'()*+,;=:@[]/%", s.p[i], 21)); i++)
+    for (i = 0; i < s.n && (alnum(s.p[i]) || ea_cel_one_of("-_.~!$&'()*+,;=:@[]/%", s.p[i])); i++)
         ;
     if (i == s.n) {
         *ret = ea_val_str(s);
@@ -313,7 +313,7 @@ static int escaped_path(struct ea_cel_ctx *cx, const struct ea_val *args, unsign
     if (p == NULL)
         return EA_CEL_FULL;
     for (i = 0; i < raw.n; i++) {
-        if (alnum(raw.p[i]) || memchr("-_.~$&+,/:;=@", raw.p[i], 13)) {
+        if (alnum(raw.p[i]) || ea_cel_one_of("-_.~$&+,/:;=@", raw.p[i])) {
             *out++ = raw.p[i];
         } else {
             *out++ = '%';

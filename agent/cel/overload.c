@@ -355,7 +355,7 @@ bool ea_cel_expects_bool(struct ea_cel_unit *u, const struct ea_cel_node *arg)
 
 bool ea_cel_check_operator(struct ea_cel_unit *u, struct ea_cel_node *n)
 {
-    const struct ea_cel_type *types[3], *t = NULL;
+    const struct ea_cel_type *types[3] = {&ea_cel_t_dyn, &ea_cel_t_dyn, &ea_cel_t_dyn}, *t = NULL;
     uint32_t i;
 
     for (i = 0; i < n->n; i++)

@@ -493,6 +493,7 @@ static struct ea_cel_node *logic(struct ea_cel_lexer *l, bool is_or)
             pos = p;
             size = list.size * 2;
         }
+        EA_ASSERT(pos != NULL);
         pos[list.n - 1] = l->pos;
         ea_cel_lex_next(l);
         n = is_or ? logic(l, false) : calc(l, 1);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/limits.h"
+#include "cel/value.h"
 
 struct ea_cel_regex {
     pcre2_code *code;
@@ -288,7 +289,7 @@ static const char *skip_flags(const struct re *t, const char *p)
 {
     const char *from = p;
 
-    while (p < t->end && memchr("imsU-", *p, 5))
+    while (p < t->end && ea_cel_one_of("imsU-", *p))
         p++;
     if (p >= t->end || (*p != ':' && *p != ')') || (*p == ')' && p == from))
         return NULL;
@@ -375,7 +376,7 @@ static bool repeat(struct re *t, bool after_atom, bool *was_repeat)
     t->p += n;
     if (t->p < t->end && *t->p == '?')
         *t->out++ = *t->p++;
-    if (t->p < t->end && (memchr("*+?", *t->p, 3) || (*t->p == '{' && repetition(t) > 0)))
+    if (t->p < t->end && (ea_cel_one_of("*+?", *t->p) || (*t->p == '{' && repetition(t) > 0)))
         return refuse(t, "invalid nested repetition operator");
     *was_repeat = true;
     return t->why == NULL;

@@ -247,7 +247,7 @@ static int parse_map(struct ea_arena *a, const struct ea_val *v, struct ea_val *
 static int parse_bytes(struct ea_arena *a, const struct ea_val *v, struct ea_val *ret,
                        struct ea_err *err)
 {
-    struct ea_str s = EA_STR_NULL;
+    struct ea_str s;
     uint8_t *p = NULL;
     size_t n = 0;
 

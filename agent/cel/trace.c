@@ -267,7 +267,7 @@ const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_
         v = ea_arena_alloc(a, capacity(o->n + more) * sizeof *v);
         if (v == NULL)
             return o;
-        if (o->n)
+        if (o->n && o->reasons)
             memcpy(v, o->reasons, o->n * sizeof *v);
         o->reasons = v;
     }

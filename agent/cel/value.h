@@ -24,6 +24,11 @@ enum ea_cel_opaque {
  * of range is an infinity. */
 EA_MUST_CHECK int ea_cel_parse_double(struct ea_str s, double *ret);
 
+/* c is one of the characters of set. */
+static inline bool ea_cel_one_of(const char *set, char c)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
 static inline struct ea_val ea_cel_uint(uint64_t u)
 {
     return (struct ea_val){.type = EA_V_UINT, .u = u};

@@ -55,7 +55,7 @@ int ea_cel_vm_iter(struct ea_cel_vm *m, const struct ea_val *range, struct ea_va
 int ea_cel_vm_collect(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *v);
 int ea_cel_vm_collect_map(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *k,
                           const struct ea_val *v);
-int ea_cel_vm_collect_entry(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *entry);
+int ea_cel_vm_collect_entry(struct ea_cel_vm *m, struct ea_val *local, const struct ea_val *map);
 int ea_cel_vm_var(struct ea_cel_vm *m, unsigned slot, struct ea_val *ret, uint64_t cost);
 /* Charge of == and of ordered comparison and concatenation of strings. */
 uint64_t ea_cel_cost_equal(const struct ea_val *a, const struct ea_val *b);

@@ -196,11 +196,7 @@ static int same_type_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct 
 int ea_cel_vm_arith(struct ea_cel_vm *m, enum ea_cel_op op, const struct ea_val *a,
                     const struct ea_val *b, struct ea_val *ret)
 {
-    static const char *const names[] = {[EA_I_ADD - EA_I_ADD] = "_+_",
-                                        [EA_I_SUB - EA_I_ADD] = "_-_",
-                                        [EA_I_MUL - EA_I_ADD] = "_*_",
-                                        [EA_I_DIV - EA_I_ADD] = "_/_",
-                                        [EA_I_MOD - EA_I_ADD] = "_%_"};
+    static const char *const names[] = {"_+_", "_-_", "_*_", "_/_", "_%_"};
     int rc = 1;
 
     if (a->type == b->type)
