@@ -387,6 +387,7 @@ static int parse(struct reading *r, struct ea_str text)
         r->doc = &ys.docs[i];
         rc = take_document(r, (unsigned)i);
     }
+    r->doc = NULL; /* its stream ends here */
     return rc;
 }
 

@@ -62,8 +62,9 @@ static struct cell *cell_of(struct cells *l, const struct ea_match_rule *r, cons
         l->size = l->size ? 2 * l->size : 64;
         l->c = ea_xrealloc(l->c, l->size * sizeof(*l->c));
     }
-    l->c[l->n] =
-        (struct cell){.group = r->group, .version = r->version, .scope = r->scope ? r->scope : '*'};
+    l->c[l->n] = (struct cell){.group = r->group.p ? r->group : EA_STR(""),
+                               .version = r->version,
+                               .scope = r->scope ? r->scope : '*'};
     (void)snprintf(l->c[l->n].resource, sizeof(l->c[l->n].resource), "%s", resource);
     return &l->c[l->n++];
 }
@@ -157,7 +158,7 @@ static void put_rule(struct ea_buf *b, const struct cells *l, size_t at, bool en
     bool first = true;
 
     ea_buf_addz(b, "{\"apiGroups\":[");
-    ea_buf_add_json(b, c->group.p ? c->group : EA_STR(""));
+    ea_buf_add_json(b, c->group);
     ea_buf_addz(b, "],\"apiVersions\":[");
     ea_buf_add_json(b, c->version);
     ea_buf_addz(b, "],");

@@ -132,7 +132,7 @@ static int put(struct kube_watch *w, const struct ea_object_in *in, const struct
 int kube_apply(struct kube_watch *w, const struct ea_val *object, bool deleted)
 {
     const struct ea_kube_res *res = ea_store_res(w->owner->o.store, w->table);
-    struct ea_object_in in;
+    struct ea_object_in in = {0};
     struct ea_val doc;
     struct ea_err err;
     int rc = ea_kube_compact(object, res, &w->arena, &doc, &w->json, &in, &err);
@@ -160,7 +160,7 @@ int kube_apply(struct kube_watch *w, const struct ea_val *object, bool deleted)
 
 int kube_apply_bytes(struct kube_watch *w, struct ea_str bytes)
 {
-    struct ea_val object;
+    struct ea_val object = ea_val_null();
     struct ea_err err;
 
     ea_arena_reset(&w->arena);

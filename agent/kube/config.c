@@ -29,7 +29,7 @@ struct kube_blob kube_blob_dup(struct ea_str s)
 static bool blob_eq(const struct kube_blob *a, const struct kube_blob *b)
 {
     return (a->p == NULL) == (b->p == NULL) && a->n == b->n &&
-           (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
+           ea_str_eq(ea_strn(a->p ? a->p : "", a->n), ea_strn(b->p ? b->p : "", b->n));
 }
 
 struct ea_kube_creds *ea_kube_creds_ref(struct ea_kube_creds *k)

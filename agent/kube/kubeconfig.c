@@ -305,7 +305,7 @@ static int parse_root(struct ea_kube_config *c, const struct ea_val *root, const
                       const char *context, struct ea_err *err)
 {
     struct ea_str name = context ? ea_str(context) : ea_val_get_str(root, "current-context");
-    const struct ea_val *ctx, *cluster, *user;
+    const struct ea_val *ctx = NULL, *cluster = NULL, *user = NULL;
     struct ea_str user_name;
     int rc;
 
