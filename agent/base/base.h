@@ -87,6 +87,9 @@ EA_MUST_CHECK int ea_str_to_duration_us(struct ea_str s, uint64_t *ret_us);
 EA_MUST_CHECK int ea_str_to_bytes(struct ea_str s, uint64_t *ret);
 /* Whole text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool ea_utf8_valid(const char *p, size_t n);
+/* Bytes of the well-formed sequence at p (Unicode, table 3-7: shortest form, no surrogates), 0 when
+ * it is none; left >= 1. */
+unsigned ea_utf8_len(const char *p, size_t left);
 /* Encodes one code point into out[4]; number of bytes, 0 when cp is no scalar value. */
 unsigned ea_utf8_put(uint32_t cp, char out[4]);
 /* NUL-terminated heap copy; the caller frees. Aborts when memory is out. */

@@ -171,13 +171,15 @@ static bool second_byte(uint8_t first, uint8_t second)
     return second >= lo && second <= hi;
 }
 
-/* Length of the valid sequence of 2 to 4 bytes at s, or 0 (Unicode 15, table 3-7). */
-static unsigned sequence(const uint8_t *s, size_t left)
+unsigned ea_utf8_len(const char *p, size_t left)
 {
+    const uint8_t *s = (const uint8_t *)p;
     uint8_t c = *s;
-    unsigned n = c < 0xC2 ? 0 : c <= 0xDF ? 2 : c <= 0xEF ? 3 : c <= 0xF4 ? 4 : 0;
+    unsigned n = c < 0x80 ? 1 : c < 0xC2 ? 0 : c <= 0xDF ? 2 : c <= 0xEF ? 3 : c <= 0xF4 ? 4 : 0;
 
-    if (!n || left < n || !second_byte(c, s[1]))
+    if (n <= 1)
+        return n;
+    if (left < n || !second_byte(c, s[1]))
         return 0;
     for (unsigned i = 2; i < n; i++) {
         if ((s[i] & 0xC0) != 0x80)
@@ -188,7 +190,7 @@ static unsigned sequence(const uint8_t *s, size_t left)
 
 bool ea_utf8_valid(const char *p, size_t n)
 {
-    const uint8_t *s = (const uint8_t *)p, *end = s + n;
+    const char *s = p, *end = p + n;
 
     while (s < end) {
         if (end - s >= 8) {
@@ -200,7 +202,7 @@ bool ea_utf8_valid(const char *p, size_t n)
                 continue;
             }
         }
-        unsigned len = *s < 0x80 ? 1 : sequence(s, (size_t)(end - s));
+        unsigned len = ea_utf8_len(s, (size_t)(end - s));
 
         if (!len)
             return false;

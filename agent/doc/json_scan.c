@@ -108,7 +108,7 @@ const char *ea_json_check_string(const char *at, const char *end, const char **r
         }
         /* text that is not ASCII comes in runs */
         do {
-            n = ea_json_utf8(at, end);
+            n = ea_utf8_len(at, (size_t)(end - at));
             at += n;
         } while (n > 1 && at < end && (unsigned char)*at >= 0x80);
         *ret_end = at;

@@ -75,30 +75,6 @@ EA_JSON_INLINE const char *ea_json_scan_plain(const char *at, const char *end)
     return at;
 }
 
-/* Bytes of the well-formed UTF-8 sequence at `at`, 0 when it is none (RFC 3629: shortest form, no
- * surrogates). */
-static inline unsigned ea_json_utf8(const char *at, const char *end)
-{
-    const unsigned char *p = (const unsigned char *)at;
-    size_t n = (size_t)(end - at);
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xc2)
-        return 0;
-    if (p[0] < 0xe0)
-        return n >= 2 && (p[1] & 0xc0) == 0x80 ? 2 : 0;
-    if (p[0] < 0xf0) {
-        if (n < 3 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80)
-            return 0;
-        return (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ? 0 : 3;
-    }
-    if (p[0] > 0xf4 || n < 4 || (p[1] & 0xc0) != 0x80 || (p[2] & 0xc0) != 0x80 ||
-        (p[3] & 0xc0) != 0x80)
-        return 0;
-    return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
-}
-
 /* What is wrong with a token, or NULL; *ret_end is where it ends, or where the fault is. `at` is
  * behind the opening quote; the end is behind the closing one. */
 const char *ea_json_check_string(const char *at, const char *end, const char **ret_end,

@@ -416,7 +416,7 @@ static int to_text(struct ea_ybuild *b, struct ea_str s, struct ea_str *ret)
     if (out == NULL)
         return -E2BIG;
     while (at < end) {
-        unsigned len = ea_json_utf8(at, end);
+        unsigned len = ea_utf8_len(at, (size_t)(end - at));
 
         memcpy(out + n, len ? at : "\xef\xbf\xbd", len ? len : 3);
         n += len ? len : 3;

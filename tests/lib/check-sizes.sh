@@ -18,8 +18,9 @@ while read -r cc _ _ _ lines where fn; do
         echo "$file: $fn has complexity $cc (at most 15)"
         bad=1
     fi
-done < <(find agent -name '*.c' -print0 | xargs -0 pmccabe)
-banned='strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|strtol|gets|gmtime|localtime|alloca|system|cJSON_GetObjectItem'
+done < <(find agent -name '*.[ch]' -print0 | xargs -0 pmccabe)
+banned='strcpy|strcat|strncpy|strncat|sprintf|vsprintf|strtok|strtol|strtoul|strtoll|strtoull|atoi|atol|atoll|atof|gets|gmtime|localtime'
+banned+='|asctime|ctime|tmpnam|tempnam|mktemp|popen|system|gethostbyname|inet_ntoa|alloca|cJSON_GetObjectItem'
 if grep -rnE "(^|[^a-zA-Z0-9_>.])($banned)\(" agent --include='*.[ch]'; then
     echo "a banned function is used"
     bad=1
@@ -28,4 +29,11 @@ if grep -rnE '(^|[^a-zA-Z0-9_])(malloc|calloc|realloc)\(' agent --include='*.c' 
     echo "bare malloc outside base/ (use arenas, buffers or ea_xalloc)"
     bad=1
 fi
+# an exception of something that is gone, or without a reason, is none
+while read -r what reason; do
+    if [ ! -e "${what%%:*}" ] || [ -z "$reason" ]; then
+        echo "tests/lib/sizes.allow: $what: no such file, or no reason"
+        bad=1
+    fi
+done < <(grep -v '^#' tests/lib/sizes.allow)
 exit $bad
