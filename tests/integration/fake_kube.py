@@ -261,6 +261,69 @@ def calls():
         c.json({"ok": True} if code < 300 else status(code, "Reason", f"because {code}"), code, headers)
 
 
+class Objects:
+    """A small memory of objects by path: create, read, replace with precondition, merge, apply, delete.
+
+    A list is empty, a watch is silent.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.version = 100
+        self.found = {}
+
+    def handle(self, call, method, body, kind):
+        if call.watch:
+            call.stream([])
+            return
+        with self.lock:
+            code, answer = self.answer(call.path, call.query, method, body, kind)
+        call.json(answer, code)
+
+    def answer(self, path, query, method, body, kind):
+        if method == "GET" and "fieldSelector" in query:
+            return 200, {"kind": "List", "metadata": {"resourceVersion": str(self.version)}, "items": []}
+        if method == "POST":
+            path = f"{path}/{body['metadata']['name']}"
+            if path in self.found:
+                return 409, status(409, "AlreadyExists")
+            return 201, self.keep(path, body)
+        old = self.found.get(path)
+        if method == "PATCH" and "apply" in kind:
+            return 200, self.keep(path, body)
+        if old is None:
+            return 404, status(404, "NotFound", f"{path} not found")
+        if method == "PUT":
+            if body["metadata"].get("resourceVersion") != old["metadata"]["resourceVersion"]:
+                return 409, status(409, "Conflict")
+            return 200, self.keep(path, body)
+        if method == "PATCH":
+            return 200, self.keep(path, merge(old, body))
+        if method == "DELETE":
+            return 200, self.found.pop(path)
+        return 200, old
+
+    def keep(self, path, obj):
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        obj["metadata"].setdefault("uid", f"uid-{self.version}")
+        self.found[path] = obj
+        return obj
+
+
+def merge(old, patch):
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    new = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            new.pop(key, None)
+        else:
+            new[key] = merge(new.get(key), value)
+    return new
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -277,8 +340,11 @@ class Handler(BaseHTTPRequestHandler):
                 server.log.flush()
             # the generator runs up to its next yield only when the next request comes
             call = Call(self)
-        threading.current_thread().name = self.path
-        server.step(call)
+        if server.objects:
+            server.objects.handle(call, self.command, json.loads(body) if body else None,
+                                  self.headers.get("Content-Type", ""))
+        else:
+            server.step(call)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
@@ -291,8 +357,10 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.seen = 0
         self.log = log
-        self.generator = scenario()
-        next(self.generator)
+        self.objects = scenario() if scenario is Objects else None
+        self.generator = None if self.objects else scenario()
+        if self.generator:
+            next(self.generator)
         self.turn = threading.Lock()
         self.over = False
 
@@ -313,6 +381,7 @@ class Server(ThreadingHTTPServer):
 def main():
     names = {f.__name__: f for f in (pages, expired_continue, expired_watch, http_410, retry_after, too_new, cut, ends,
                                      forbidden, absent, unauthorized, oversize, garbage, broken_list, calls)}
+    names["objects"] = Objects
     log = open(sys.argv[2], "w", encoding="utf-8") if len(sys.argv) > 2 else None
     server = Server(names[sys.argv[1]], log)
     print(f"port {server.server_address[1]}", flush=True)
