@@ -296,10 +296,10 @@ class Cluster:
             pki.make_key(self.sa_key)
             pki.openssl("pkey", "-in", self.sa_key, "-pubout", "-out", self.sa_pub)
 
-    def _write_kubeconfig(self, name, credential):
+    def _write_kubeconfig(self, name, credential, server=None):
         path = self.path(name + ".kubeconfig")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(KUBECONFIG.format(server=self.server, ca=self.ca.crt, user=name,
+            f.write(KUBECONFIG.format(server=server or self.server, ca=self.ca.crt, user=name,
                                       credential=credential))
         os.chmod(path, 0o600)
         return path
@@ -315,10 +315,10 @@ class Cluster:
             credential = f"    client-certificate: {crt}\n    client-key: {key}"
         return self._write_kubeconfig(name, credential)
 
-    def kubeconfig_token(self, name, token, in_file=False):
+    def kubeconfig_token(self, name, token, in_file=False, server=None):
         """A kubeconfig with a bearer token, in place or by `tokenFile`; returns its path."""
         if not in_file:
-            return self._write_kubeconfig(name, f"    token: {token}")
+            return self._write_kubeconfig(name, f"    token: {token}", server)
         path = self.path(name + ".token")
         with open(path, "w", encoding="ascii") as f:
             f.write(token + "\n")
@@ -388,6 +388,7 @@ class Cluster:
         return self._process(
             "kube-apiserver", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
             "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none",
+            "--enable-aggregator-routing=true",  # no kube-proxy: webhooks go to the endpoints
             "--tls-cert-file=" + crt, "--tls-private-key-file=" + key,
             "--client-ca-file=" + self.ca.crt,
             f"--etcd-servers=https://127.0.0.1:{self.etcd_port}",
@@ -456,9 +457,9 @@ class Cluster:
     def stop_api(self, sig=signal.SIGTERM):
         """End the API server alone (SIGTERM, or SIGKILL for a crash).
 
-        With open watches its graceful end takes up to a minute; five seconds are enough here.
+        With open watches its graceful end takes up to a minute; three seconds are enough here.
         """
-        return self.api_server.stop(sig, seconds=5)
+        return self.api_server.stop(sig, seconds=3)
 
     def restart_api(self, sig=signal.SIGTERM):
         self.stop_api(sig)

@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import subprocess
+import time
 
 SEGMENT_HEADER = 128
 RECORD_HEADER = 40
@@ -26,11 +27,15 @@ def _crc32c_table():
 
 
 _CRC = _crc32c_table()
+_CRC2 = [_CRC[n & 0xFF] for n in range(65536)]
+_CRC2 = [_CRC[(c ^ (n >> 8)) & 0xFF] ^ (c >> 8) for n, c in enumerate(_CRC2)]  # two bytes at once
 
 
 def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
+    crc, even = 0xFFFFFFFF, len(data) & ~1
+    for (two,) in struct.iter_unpack("<H", data[:even]):
+        crc = _CRC2[(crc ^ two) & 0xFFFF] ^ (crc >> 16)
+    for byte in data[even:]:
         crc = _CRC[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
 
@@ -80,22 +85,26 @@ def segments(folder):
                   if re.fullmatch(r"seg-[0-9a-f]{16}\.ev", n))
 
 
-def _records_of(name):
+def _records_of(name, at=SEGMENT_HEADER, expected=None):
+    """The records of a segment from byte `at` on, where `expected` is the seq that is due."""
     with open(name, "rb") as f:
+        head = f.read(SEGMENT_HEADER)
+        f.seek(at)
         data = f.read()
-    if len(data) < SEGMENT_HEADER or data[:8] != b"EVSEG001":
+    if len(head) < SEGMENT_HEADER or head[:8] != b"EVSEG001":
         raise Broken(f"{name}: no segment header")
-    uuid, epoch, first = data[16:32], *struct.unpack_from("<QQ", data, 32)
-    if crc32c(data[:124]) != struct.unpack_from("<I", data, 124)[0]:
+    uuid, epoch, first = head[16:32], *struct.unpack_from("<QQ", head, 32)
+    if crc32c(head[:124]) != struct.unpack_from("<I", head, 124)[0]:
         raise Broken(f"{name}: header checksum")
-    at, expected = SEGMENT_HEADER, first
-    while data[at:at + 4] == b"EVR1":
-        length, seq = struct.unpack_from("<IQ", data, at + 4)
-        payload_crc, header_crc = struct.unpack_from("<II", data, at + 32)
-        bound = uuid + struct.pack("<QQ", epoch, first) + data[at:at + 36]
+    base, expected = at, first if expected is None else expected
+    while data[at - base:at - base + 4] == b"EVR1":
+        here = data[at - base:at - base + RECORD_HEADER]
+        length, seq = struct.unpack_from("<IQ", here, 4)
+        payload_crc, header_crc = struct.unpack_from("<II", here, 32)
+        bound = uuid + struct.pack("<QQ", epoch, first) + here[:36]
         if crc32c(bound) != header_crc:
             raise Broken(f"{name}: record header checksum at byte {at}")
-        raw = data[at + RECORD_HEADER:at + RECORD_HEADER + length]
+        raw = data[at - base + RECORD_HEADER:at - base + RECORD_HEADER + length]
         if len(raw) < length or crc32c(raw) != payload_crc:
             raise Broken(f"{name}: payload checksum at byte {at}")
         if seq != expected:
@@ -111,6 +120,27 @@ def records(folder):
     for name in segments(folder):
         out.extend(_records_of(name))
     return out
+
+
+class Follower:
+    """Reads a live log again and again, each record once."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._found = {}  # by segment
+
+    def records(self):
+        for name in segments(self._folder):
+            found = self._found.setdefault(name, [])
+            last = found[-1] if found else None
+            where = (last.end, last.seq + 1) if last else ()
+            try:
+                new = list(_records_of(name, *where))
+            except Broken:  # half a record, being written: it is whole a moment later
+                time.sleep(0.2)
+                new = list(_records_of(name, *where))
+            found.extend(new)
+        return [r for name in sorted(self._found) for r in self._found[name]]
 
 
 def check_chain(found):

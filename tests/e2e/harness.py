@@ -123,6 +123,7 @@ class Agent:
         os.makedirs(self.folder)
         self.webhook_port, self.web_port, self.health_port = (free_port() for _ in range(3))
         self.spool = self.path("evidence")
+        self._log = evlog.Follower(self.spool)
         self.sink_file = self.path("events.jsonl")
         self.config = self.path("config.yaml")
         self.token = os.urandom(16).hex()
@@ -232,7 +233,7 @@ class Agent:
 
     def records(self, *types):
         """The records in the log, read from its segments; all, or those of some types."""
-        found = evlog.records(self.spool)
+        found = self._log.records()
         return [r for r in found if r.type in types] if types else found
 
     def decisions(self, namespace=None, name=None):

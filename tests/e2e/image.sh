@@ -18,6 +18,10 @@ check() {
     if "$@"; then ok "$name"; else bad "$name"; fi
 }
 
+quietly() {
+    "$@" >/dev/null
+}
+
 docker info >/dev/null 2>&1 || {
     echo "no Docker engine answers: the image was not tested"
     exit 77
@@ -51,8 +55,8 @@ review() {
 J
 }
 answer=$(review | docker run "${hardened[@]}" "$tag" review)
-check "review of a privileged Pod is denied" jq -e '.response.allowed == false and .response.uid == "11111111-2222-3333-4444-555555555555" and
-    (.response.status.message | contains("pod-privileged"))' >/dev/null <<<"$answer"
+check "review of a privileged Pod is denied" quietly jq -e '.response.allowed == false and .response.uid == "11111111-2222-3333-4444-555555555555" and
+    (.response.status.message | contains("pod-privileged"))' <<<"$answer"
 if [ -x "${EUCS_AGENT:-build/eucs-agent}" ]; then
     check "the binary built here gives the same answer" [ "$(jq -S . <<<"$answer")" = "$(review | "${EUCS_AGENT:-build/eucs-agent}" review | jq -S .)" ]
 fi
@@ -69,8 +73,8 @@ for _ in $(seq 100); do
 done
 check "ready" curl -sf -o /dev/null http://127.0.0.1:18081/readyz
 answer=$(review | curl -sk -H 'Content-Type: application/json' --data-binary @- 'https://127.0.0.1:18443/validate?timeout=3s')
-check "the running image denies over TLS" jq -e '.response.allowed == false and (.response.auditAnnotations.evidence | length > 20)' \
-    >/dev/null <<<"$answer"
-check "stops in time" timeout 20 docker stop "$name" >/dev/null
+check "the running image denies over TLS" quietly jq -e '.response.allowed == false and
+    (.response.auditAnnotations.evidence | length > 20)' <<<"$answer"
+check "stops in time" quietly timeout 20 docker stop "$name"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -107,7 +107,7 @@ class Away(unittest.TestCase):
         wait_for("object.gone", lambda: [
             r for r in self.agent.records("object.gone") if
             r.body["object"]["name"] == "removed" and r.body["object"]["namespace"] == self.ns], 30)
-        evlog.check_chain(self.agent.records())
+        evlog.check_chain(evlog.records(self.agent.spool))
 
     def test_after_a_clean_end(self):
         self.agent.stop()
