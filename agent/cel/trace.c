@@ -171,6 +171,18 @@ static bool leads_to(const struct ea_cel_org *x, const struct ea_cel_org *y)
     return true;
 }
 
+/* It, or one of its reasons, lies in the element. */
+static bool inside(const struct ea_cel_org *o, const struct ea_cel_org *element)
+{
+    if (o->kind != EA_ORG_SET)
+        return below(o, element);
+    for (uint32_t i = 0; i < o->n; i++) {
+        if (below(o->reasons[i].path, element))
+            return true;
+    }
+    return false;
+}
+
 const struct ea_cel_org *ea_cel_org_pick(const struct ea_cel_org *x, const struct ea_cel_org *y,
                                          const struct ea_cel_element *e, bool prefer_last)
 {
@@ -178,12 +190,12 @@ const struct ea_cel_org *ea_cel_org_pick(const struct ea_cel_org *x, const struc
 
     if (x == NULL || y == NULL)
         return x ? x : y;
-    if (x->kind == EA_ORG_SET || y->kind == EA_ORG_SET)
-        return y->kind == EA_ORG_SET && (x->kind != EA_ORG_SET || prefer_last) ? y : x;
-    bx = below(x, e->org);
-    by = below(y, e->org);
+    bx = inside(x, e->org);
+    by = inside(y, e->org);
     if (bx != by)
         return bx ? x : y;
+    if (x->kind == EA_ORG_SET || y->kind == EA_ORG_SET)
+        return y->kind == EA_ORG_SET && (x->kind != EA_ORG_SET || prefer_last) ? y : x;
     return prefer_last ? y : x;
 }
 
@@ -275,8 +287,21 @@ const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_
         v[o->n++] = (struct ea_cel_blame){.path = from, .element = e->org, .element_val = e->val};
         return o;
     }
-    for (i = 0; i < more; i++)
-        v[o->n++] = from->reasons[i];
+    /* what lies in the element says more than what stands elsewhere and let it count */
+    bool narrow = inside(from, e->org);
+
+    for (i = 0; i < more; i++) {
+        struct ea_cel_blame r = from->reasons[i];
+
+        if (narrow && !below(r.path, e->org))
+            continue;
+        if (narrow && !below(r.element, e->org)) {
+            /* found by a loop over something computed: the element is ours */
+            r.element = e->org;
+            r.element_val = e->val;
+        }
+        v[o->n++] = r;
+    }
     return o;
 }
 

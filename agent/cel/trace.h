@@ -68,8 +68,8 @@ const struct ea_cel_org *ea_cel_org_concat(struct ea_arena *a, const struct ea_v
                                            const struct ea_cel_org *oy);
 /* True when the value lies somewhere, rather than in the expression. */
 bool ea_cel_org_placed(const struct ea_cel_org *o);
-/* Which operand a result is blamed on: a set, else what lies below the element, else the first that
- * has an origin. */
+/* Which operand a result is blamed on: the one that lies in the element, else a set, else the first
+ * that has an origin. */
 const struct ea_cel_org *ea_cel_org_pick(const struct ea_cel_org *x, const struct ea_cel_org *y,
                                          const struct ea_cel_element *e, bool prefer_last);
 /* Both decided: all reasons of both. */

@@ -63,7 +63,9 @@ L_VAR:
         TRY(ea_cel_vm_var(m, (unsigned)pc->c, sp, cost));
     }
     SET_ORG(sp, m->run->trace->slots[pc->c] ? m->run->trace->slots[pc->c]
-                                            : ea_cel_org_root(m->cx.arena, (unsigned)pc->c, sp));
+                : m->run->env->vars[pc->c].setting
+                    ? NULL
+                    : ea_cel_org_root(m->cx.arena, (unsigned)pc->c, sp));
     sp++;
     NEXT_OP();
 L_CHARGE:

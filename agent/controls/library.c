@@ -14,13 +14,13 @@ void ea_env_fixed(struct ea_cel_var *vars)
         [EA_S_OBJECT] = {{"object", 6}, NULL},
         [EA_S_OLD_OBJECT] = {{"oldObject", 9}, NULL},
         [EA_S_REQUEST] = {{"request", 7}, "request"},
-        [EA_S_PARAMS] = {{"params", 6}, NULL},
+        [EA_S_PARAMS] = {{"params", 6}, NULL, true},
         [EA_S_NAMESPACE_OBJECT] = {{"namespaceObject", 15}, "namespace"},
         [EA_S_AUTHORIZER] = {{"authorizer", 10}, NULL},
         [EA_S_CONTEXT] = {{"context", 7}, NULL},
         [EA_S_NODE] = {{"node", 4}, NULL},
-        [EA_S_NOW] = {{"now", 3}, "timestamp"},
-        [EA_S_LEVEL] = {{"level", 5}, "string"},
+        [EA_S_NOW] = {{"now", 3}, "timestamp", true},
+        [EA_S_LEVEL] = {{"level", 5}, "string", true},
     };
 
     memcpy(vars, fixed, sizeof(fixed));

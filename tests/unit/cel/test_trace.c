@@ -159,6 +159,23 @@ static void test_either_place_may_satisfy(void **state)
        "spec.template.spec.containers[name=\"b\"].image", "b", false);
 }
 
+/* What lies in the element wins over what stands elsewhere, also when that is a set of reasons. */
+static void test_the_element_wins(void **state)
+{
+    assert_int_equal(explain("variables.containers.all(c, (object.spec.hostPID == false && "
+                             "object.spec.replicas == 2) || "
+                             "!c.?securityContext.?privileged.orValue(false))"),
+                     1);
+    is(0, "spec.template.spec.initContainers[1].securityContext.privileged",
+       "spec.template.spec.initContainers[name=\"init-1\"].securityContext.privileged", "init-1",
+       true);
+    assert_int_equal(explain("variables.containers.all(c, ['r/x:latest'].all(p, "
+                             "c.?image.orValue('') != p))"),
+                     1);
+    is(0, "spec.template.spec.containers[0].image",
+       "spec.template.spec.containers[name=\"app\"].image", "app", true);
+}
+
 static void test_true_and_errors_have_no_reasons(void **state)
 {
     struct ea_cel_run run;
@@ -207,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_map_keys_as_elements),
         cmocka_unit_test(test_mapped_lists_keep_their_place),
         cmocka_unit_test(test_either_place_may_satisfy),
+        cmocka_unit_test(test_the_element_wins),
         cmocka_unit_test(test_true_and_errors_have_no_reasons),
         cmocka_unit_test(test_more_reasons_than_room_are_counted),
     };
