@@ -27,7 +27,7 @@ struct ea_cel_var {
     struct ea_str name;
     const char *type; /* static type for the checker: NULL = dyn; "bool" "int" "string" "list" "map"
                          "request" "namespace" … */
-    bool setting; /* what nobody changes in the object: never a reason in ea_cel_why */
+    bool setting;     /* what nobody changes in the object: never a reason in ea_cel_why */
 };
 
 struct ea_cel_env {

@@ -263,13 +263,35 @@ static uint32_t capacity(uint32_t n)
     return n <= 8 ? 8 : 1u << (32 - __builtin_clz(n - 1));
 }
 
+/* The reasons of one element's verdict: what lies in the element says more than what stands
+ * elsewhere and let it count. */
+static void add_verdict(struct ea_cel_blame *v, uint32_t *n, const struct ea_cel_org *from,
+                        const struct ea_cel_element *e)
+{
+    bool narrow = inside(from, e->org);
+    uint32_t i;
+
+    for (i = 0; i < from->n; i++) {
+        struct ea_cel_blame r = from->reasons[i];
+
+        if (narrow && !below(r.path, e->org))
+            continue;
+        if (narrow && !below(r.element, e->org)) {
+            /* found by a loop over something computed: the element is ours */
+            r.element = e->org;
+            r.element_val = e->val;
+        }
+        v[(*n)++] = r;
+    }
+}
+
 const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_org *set,
                                         const struct ea_cel_org *verdict,
                                         const struct ea_cel_element *e)
 {
     struct ea_cel_org *o = set ? (struct ea_cel_org *)set : make(a, EA_ORG_SET, NULL);
     const struct ea_cel_org *from = verdict ? verdict : e->org;
-    uint32_t more = count(from), i;
+    uint32_t more = count(from);
     struct ea_cel_blame *v;
 
     if (o == NULL || more == 0 || o->n + more > REASONS)
@@ -287,21 +309,7 @@ const struct ea_cel_org *ea_cel_org_add(struct ea_arena *a, const struct ea_cel_
         v[o->n++] = (struct ea_cel_blame){.path = from, .element = e->org, .element_val = e->val};
         return o;
     }
-    /* what lies in the element says more than what stands elsewhere and let it count */
-    bool narrow = inside(from, e->org);
-
-    for (i = 0; i < more; i++) {
-        struct ea_cel_blame r = from->reasons[i];
-
-        if (narrow && !below(r.path, e->org))
-            continue;
-        if (narrow && !below(r.element, e->org)) {
-            /* found by a loop over something computed: the element is ours */
-            r.element = e->org;
-            r.element_val = e->val;
-        }
-        v[o->n++] = r;
-    }
+    add_verdict(v, &o->n, from, e);
     return o;
 }
 
