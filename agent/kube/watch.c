@@ -390,12 +390,9 @@ static struct ea_metric *metric(enum ea_metric_kind kind, const char *name, cons
 
     ea_buf_init(&b, 1024);
     ea_metric_label(&b, "resource", ea_str(w->want.res.resource));
-    ea_buf_addc(&b, ',');
     ea_metric_label(&b, "group", ea_str(w->want.res.group));
-    if (type) {
-        ea_buf_addc(&b, ',');
+    if (type)
         ea_metric_label(&b, "type", ea_str(type));
-    }
     ea_buf_addc(&b, 0);
     m = ea_metric(kind, name, help, b.p);
     ea_buf_done(&b);

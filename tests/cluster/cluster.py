@@ -525,8 +525,9 @@ class Cluster:
     def make_node(self, name):
         """A Node object that says it is ready; no kubelet stands behind it."""
         api = self.api()
+        labels = {"kubernetes.io/os": "linux", "kubernetes.io/hostname": name}  # as a kubelet's
         api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node",
-                                     "metadata": {"name": name}})
+                                     "metadata": {"name": name, "labels": labels}})
         # Admission taints a new Node as not ready; no kubelet will ever take that away.
         node = api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
         node["status"] = {"conditions": [{"type": "Ready", "status": "True",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 from harness import (BIN, RELEASE_NAMESPACE, ROOT, AgentCase, bad_pod_spec, create, deployment,
@@ -174,6 +175,18 @@ class Records(AgentCase):
         self.apply(pod(self.ns, "bad", bad_pod_spec()))
         wanted = [r.id for r in self.agent.records()]
         wait_for("delivery to the file", lambda: set(wanted) <= set(self.agent.sink_ids()), 20)
+
+    def test_metrics_are_what_prometheus_reads(self):
+        text = self.agent.fetch(self.agent.web_port, "/metrics", headers={
+            "Authorization": "Bearer " + self.agent.token})[1]
+        label = r'[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*"'
+        sample = rf"[a-zA-Z_:][\w:]*(?:\{{(?:{label}(?:,{label})*)?\}})? (?:[-+.\deE]+|[-+]?Inf|NaN)"
+        lines = text.splitlines()
+        self.assertEqual([x for x in lines if not re.fullmatch(
+            rf"{sample}|# (?:HELP|TYPE) .+", x)], [])
+        samples = [x.rpartition(" ")[0] for x in lines if not x.startswith("#")]
+        self.assertGreater(len(samples), 50)
+        self.assertEqual(len(samples), len(set(samples)), "a series appears twice")
 
     def test_metrics_count_decisions(self):
         def count(allowed, dry_run):

@@ -3,6 +3,7 @@ configuration goes with the release."""
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -180,6 +181,44 @@ class Release(unittest.TestCase):
         wait_for("removal of the configuration", lambda: self.api.find(
             f"{WEBHOOKS}/{WEBHOOK_CONFIGURATION}") is None, 60)
         self.assertEqual(self.probe(), "admitted")
+
+    def may(self, verb, group, resource):
+        """Whether the release's ServiceAccount has this right, says the API server."""
+        review = self.api.create("/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {"user": f"system:serviceaccount:{RELEASE_NAMESPACE}:{RELEASE}",
+                     "resourceAttributes": {"verb": verb, "group": group, "resource": resource}}})
+        return review["status"]["allowed"]
+
+    def test_its_rights_cover_every_kind_that_it_watches(self):
+        helm("install", RELEASE, CHART, "-n", RELEASE_NAMESPACE)
+        agent = self.agent().start()
+        text = agent.fetch(agent.web_port, "/metrics", headers={
+            "Authorization": "Bearer " + agent.token})[1]
+        watched = re.findall(r'^eucs_agent_watch_objects\{resource="(.*?)",group="(.*?)"', text, re.M)
+        self.assertGreater(len(watched), 15)
+        self.assertIn(("deployments", "apps"), watched)
+        for resource, group in watched:
+            for verb in ("list", "watch"):
+                self.assertTrue(self.may(verb, group, resource), f"{verb} {resource}.{group}")
+        self.assertFalse(self.may("list", "", "secrets"))
+        self.assertEqual([r for r in agent.records("gap.opened")
+                          if r.body["scope"].startswith("watch:")], [])
+
+    def test_a_kind_that_it_may_not_watch_is_a_recorded_gap(self):
+        create(self.api, pod(self.ns, "bad", bad_pod_spec()))
+        helm("install", RELEASE, CHART, "-n", RELEASE_NAMESPACE)
+        path = f"/apis/rbac.authorization.k8s.io/v1/clusterroles/{RELEASE}"
+        role = self.api.get(path)
+        for rule in role["rules"]:
+            rule["resources"] = [r for r in rule["resources"] if r != "networkpolicies"]
+        self.api.replace(path, role)
+        agent = self.agent()
+        agent.process.start()
+        wait_for("a gap of networkpolicies", lambda: [
+            r for r in agent.records("gap.opened") if "networkpolicies" in r.body["scope"] and
+            r.body["reason"] == "forbidden"], 30)
+        agent.wait_assessment(self.ns, "bad", "pod-privileged", "fail")  # the rest goes on
 
     def probe(self):
         """What becomes of a bad Pod, by a dry run that leaves nothing."""
