@@ -60,6 +60,7 @@ struct ea_agent {
     struct ea_admission *admission;
     struct ea_agent_seat *seat;
     struct ea_agent_web *web;
+    struct ea_agent_node *node;   /* NULL without node.root */
     struct ea_agent_shown *shown; /* embedded */
 };
 
@@ -101,6 +102,11 @@ EA_MUST_CHECK int ea_agent_source_start(struct ea_agent *a, struct ea_err *err);
 EA_MUST_CHECK int ea_agent_source_watch(struct ea_agent *a, struct ea_err *err);
 void ea_agent_source_stop(struct ea_agent *a);
 bool ea_agent_source_ready(struct ea_agent *a, char *why, size_t n);
+/* agent_node.c: facts of the own node, judged into the own log; nothing without node.root. */
+EA_MUST_CHECK int ea_agent_node_start(struct ea_agent *a, struct ea_err *err);
+void ea_agent_node_tick(struct ea_agent *a);
+void ea_agent_node_rules(struct ea_agent *a);
+void ea_agent_node_stop(struct ea_agent *a);
 /* agent_serve.c: webhook, web, health. */
 EA_MUST_CHECK int ea_agent_serve_start(struct ea_agent *a, struct ea_err *err);
 void ea_agent_serve_stop(struct ea_agent *a);

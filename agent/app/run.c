@@ -101,6 +101,8 @@ int ea_agent_start(struct ea_agent *a, const struct ea_agent_args *args, struct 
     if (!r)
         r = ea_agent_source_start(a, err);
     if (!r)
+        r = ea_agent_node_start(a, err);
+    if (!r)
         r = ea_agent_seat_start(a, err);
     if (!r)
         r = ea_agent_serve_start(a, err);
@@ -114,6 +116,7 @@ int ea_agent_start(struct ea_agent *a, const struct ea_agent_args *args, struct 
 void ea_agent_tick(struct ea_agent *a)
 {
     ea_audit_tick(a->audit);
+    ea_agent_node_tick(a);
     ea_agent_seat_tick(a);
     if (a->embedded)
         ea_agent_show_changes(a);
@@ -145,6 +148,7 @@ void ea_agent_reload(struct ea_agent *a)
     struct ea_admission_policy policy;
 
     ea_audit_set_rules(a->audit, rules->set, rules->exemptions);
+    ea_agent_node_rules(a);
     if (a->admission) {
         ea_agent_policy(a, &policy);
         ea_admission_publish(a->admission, &policy);
@@ -163,6 +167,7 @@ void ea_agent_stop(struct ea_agent *a, const char *reason)
     ea_agent_serve_stop(a);
     ea_agent_seat_release(a);
     ea_agent_shown_free(a);
+    ea_agent_node_stop(a);
     ea_agent_source_stop(a);
     for (unsigned i = 0; i < a->n_sinks; i++)
         ea_sink_stop(a->sinks[i], SINK_GRACE_US);

@@ -21,6 +21,13 @@
 
 struct ea_audit;
 
+/* A node's facts as an object:
+ * {"apiVersion","kind","metadata":{"name","uid"},"facts":{…node/facts.h…}}; node controls judge
+ * `facts`. */
+#define EA_NODE_FACTS_GROUP "agent.eucs-agent.io"
+#define EA_NODE_FACTS_VERSION "v1alpha1"
+#define EA_NODE_FACTS_KIND "NodeFacts"
+
 struct ea_audit_opts {
     struct ea_ruleset *rules;               /* shared (a reference is taken) */
     const struct ea_exemptions *exemptions; /* may be NULL */

@@ -14,7 +14,13 @@ struct ea_subject audit_subject(const struct ea_audit *a, const struct ea_object
     const struct ea_kube_res *res = ea_store_res(a->o.store, o->table);
     struct ea_str name = ea_object_name(o);
 
+    /* what the agent knows of its own node comes as an object of a kind that only the agent makes
+     */
+    bool is_node =
+        strcmp(res->kind, EA_NODE_FACTS_KIND) == 0 && strcmp(res->group, EA_NODE_FACTS_GROUP) == 0;
+
     return (struct ea_subject){
+        .node = is_node ? ea_val_getz(doc, "facts") : NULL,
         .gvr = {.group = ea_str(res->group),
                 .version = ea_str(res->version),
                 .resource = ea_str(res->resource),

@@ -382,6 +382,22 @@ static enum selected selected(struct ea_job *j, const struct ea_control *c)
     return ea_selector_matches(c->namespace_selector, j->ns) ? SEL_YES : SEL_NO;
 }
 
+/* The subject is a node's facts: controls about nodes have no rules to be found by. */
+static int judge_node(struct ea_job *j, const struct ea_ruleset *rs, struct ea_findings *ret,
+                      struct ea_err *err)
+{
+    for (unsigned i = 0; i < rs->n_controls; i++) {
+        const struct ea_control *c = &rs->controls[i];
+
+        if (!c->node || (!j->o->ignore_level && c->level > j->level))
+            continue;
+        if (judge_control(j, c, EA_OP_ALL, &ret->f[ret->n]) < 0)
+            return ea_fail(err, -E2BIG, "no memory left to judge the node");
+        ret->n++;
+    }
+    return 0;
+}
+
 int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const struct ea_judge_opts *o,
              struct ea_arena *a, struct ea_findings *ret, struct ea_err *err)
 {
@@ -389,7 +405,7 @@ int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const stru
     struct ea_job j;
 
     ret->n = 0;
-    ret->f = ea_arena_alloc(a, (d->n + 1) * sizeof(*ret->f));
+    ret->f = ea_arena_alloc(a, (d->n + (s->node ? rs->n_controls : 0u) + 1) * sizeof(*ret->f));
     if (!ret->f || job_init(&j, rs, s, o, a) < 0)
         return ea_fail(err, -E2BIG, "no memory left to judge the object");
     for (unsigned i = 0; i < d->n; i++) {
@@ -414,7 +430,7 @@ int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const stru
             return ea_fail(err, -E2BIG, "no memory left to judge the object");
         ret->n++;
     }
-    return 0;
+    return s->node ? judge_node(&j, rs, ret, err) : 0;
 }
 
 int ea_judge_one(const struct ea_ruleset *rs, const struct ea_control *c,

@@ -199,6 +199,42 @@ def test_bad_start(folder):
     assert r.returncode == 2 and "/nonexistent" in r.stderr, r.stderr
 
 
+def test_node_facts(folder):
+    """Facts of the node below node.root are judged into the agent's own log; nothing is recorded twice."""
+    root, state = os.path.join(folder, "node"), os.path.join(folder, "node-state")
+    os.makedirs(os.path.join(root, "var/lib/kubelet"))
+    os.makedirs(os.path.join(folder, "empty"))
+    with open(os.path.join(root, "var/lib/kubelet/config.yaml"), "w") as f:
+        f.write("authentication: {anonymous: {enabled: true}}\nauthorization: {mode: Webhook}\n")
+    health = free_port()
+    config = os.path.join(folder, "node.yaml")
+    with open(config, "w") as f:
+        f.write("source: {kind: directory, path: %s/empty}\nevidence: {dir: %s}\nnode: {root: %s, name: node-a}\nwebhook: {enabled: false}\n"
+                "web: {enabled: false}\nhealth: {address: 127.0.0.1, port: %d}\nsinks: [{name: f, type: file, path: %s.ndjson}]\n"
+                % (folder, state, root, health, state))
+    for _ in range(2):
+        proc = subprocess.Popen([AGENT, "run", "--config", config], stderr=subprocess.DEVNULL)
+        try:
+            wait_for("readiness", lambda: http_status(health) == 200)
+        finally:
+            proc.terminate()
+            assert proc.wait(30) == 0
+    with open(state + ".ndjson") as f:
+        found = [r["body"] for r in map(json.loads, f) if r["type"] == "assessment"]
+    by_control = {}
+    for b in found:
+        by_control.setdefault(b["control"], []).append(b)
+    assert [b["result"] for b in by_control["node-kubelet-anonymous"]] == ["fail"], by_control
+    assert [b["result"] for b in by_control["node-kubelet-authorization"]] == ["pass"], by_control
+    assert by_control["node-kubelet-anonymous"][0]["object"]["name"] == "node-a", by_control
+
+
+def http_status(port):
+    c = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    c.request("GET", "/readyz")
+    return c.getresponse().status
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="eucs-run-")
     watch = os.path.join(folder, "watch")
@@ -225,6 +261,7 @@ def main():
         case("stop-and-verify", test_stop_and_verify, a)
         case("second-start", test_second_start, folder, watch)
         case("bad-start", test_bad_start, folder)
+        case("node-facts", test_node_facts, folder)
     finally:
         a.stop(signal.SIGKILL)
         if failed:
