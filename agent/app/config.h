@@ -106,8 +106,6 @@
       "how much the agent says on stderr")                                                         \
     X("log.format", log_format, STR, "logfmt", "logfmt|json", "shape of its lines")
 
-struct ea_config {
-    struct ea_arena arena;
 #define EA_CONFIG_T_STR const char *
 #define EA_CONFIG_T_BOOL bool
 #define EA_CONFIG_T_UINT uint64_t
@@ -115,9 +113,12 @@ struct ea_config {
 #define EA_CONFIG_T_BYTES uint64_t
 #define EA_CONFIG_T_LIST const char *const *
 #define EA_CONFIG_T_TREE struct ea_val
-#define X(path, name, kind, dflt, choices, help) EA_CONFIG_T_##kind name;
-    EA_CONFIG_OPTIONS(X)
-#undef X
+
+#define EA_CONFIG_FIELD(path, name, kind, dflt, choices, help) EA_CONFIG_T_##kind name;
+
+struct ea_config {
+    struct ea_arena arena;
+    EA_CONFIG_OPTIONS(EA_CONFIG_FIELD)
 };
 
 /* Reads a YAML file (strict profile); path NULL = defaults alone. Unknown keys, wrong types and

@@ -382,6 +382,16 @@ static enum selected selected(struct ea_job *j, const struct ea_control *c)
     return ea_selector_matches(c->namespace_selector, j->ns) ? SEL_YES : SEL_NO;
 }
 
+/* The control's operations, its level and the caller's choice all say yes. */
+static bool is_asked(const struct ea_job *j, const struct ea_control *c, unsigned ops)
+{
+    if (!ops || (j->s->has_request && !(ops & j->s->op)))
+        return false;
+    if (!j->o->ignore_level && c->level > j->level)
+        return false;
+    return !j->o->wanted || j->o->wanted(j->o->wanted_arg, c);
+}
+
 /* The subject is a node's facts: controls about nodes have no rules to be found by. */
 static int judge_node(struct ea_job *j, const struct ea_ruleset *rs, struct ea_findings *ret,
                       struct ea_err *err)
@@ -389,7 +399,7 @@ static int judge_node(struct ea_job *j, const struct ea_ruleset *rs, struct ea_f
     for (unsigned i = 0; i < rs->n_controls; i++) {
         const struct ea_control *c = &rs->controls[i];
 
-        if (!c->node || (!j->o->ignore_level && c->level > j->level))
+        if (!c->node || !is_asked(j, c, EA_OP_ALL))
             continue;
         if (judge_control(j, c, EA_OP_ALL, &ret->f[ret->n]) < 0)
             return ea_fail(err, -E2BIG, "no memory left to judge the node");
@@ -413,9 +423,7 @@ int ea_judge(const struct ea_ruleset *rs, const struct ea_subject *s, const stru
         unsigned ops = d->e[i].plain ? d->e[i].ops : ea_rules_ops(c, &s->gvr, s->name);
         enum selected sel;
 
-        if (!ops || (s->has_request && !(ops & s->op)) || (!o->ignore_level && c->level > j.level))
-            continue;
-        if (o->wanted && !o->wanted(o->wanted_arg, c))
+        if (!is_asked(&j, c, ops))
             continue;
         sel = selected(&j, c);
         if (sel == SEL_NO)
