@@ -85,7 +85,7 @@ void ea_agent_stop(struct ea_agent *a, const char *reason);
 /* agent_rules.c */
 EA_MUST_CHECK int ea_agent_rules_load(const struct ea_config *c, struct ea_agent_rules **ret,
                                       struct ea_err *err);
-void ea_agent_rules_unref(void *rules);
+void ea_agent_rules_unref(void *p);
 /* Referenced; [any]. */
 struct ea_agent_rules *ea_agent_rules_get(struct ea_agent *a);
 /* Takes over `rules`; gives the old ones, which the caller unrefs. */

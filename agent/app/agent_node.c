@@ -11,8 +11,8 @@
 
 #include <stdio.h>
 
-#define ROUND_US 600000000ull /* files and settings change rarely; what runs is judged elsewhere   \
-                               */
+/* files and settings change rarely; what runs is judged elsewhere */
+#define ROUND_US 600000000ull
 #define ARENA_BYTES (16u << 20)
 
 struct ea_agent_node {

@@ -27,7 +27,7 @@ unsigned ea_agent_web_authorize(void *agent, struct ea_str token, const char *ve
                                 struct ea_str path);
 
 /* agent_serve.c */
-unsigned ea_agent_checks(void *agent, bool ready, struct ea_health_check *ret, unsigned cap);
+unsigned ea_agent_checks(void *arg, bool ready, struct ea_health_check *c, unsigned cap);
 /* Path of a file in the agent's TLS folder. */
 const char *ea_agent_cert(const struct ea_agent *a, const char *name, char path[512]);
 EA_MUST_CHECK int ea_agent_tls_ensure(struct ea_agent *a, struct ea_err *err);

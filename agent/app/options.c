@@ -81,11 +81,12 @@ static int take_all(struct ea_args *a, const struct ea_opt *o, struct ea_str val
 /* Takes argv[*i], an option; may use the next word as its value. */
 static int parse_option(struct ea_args *a, int argc, char **argv, int *i, struct ea_err *err)
 {
-    struct ea_str arg = ea_str(argv[*i]), value = EA_STR_NULL, name = EA_STR_NULL;
+    struct ea_str arg = ea_str(argv[*i]), value = EA_STR_NULL;
     const struct ea_opt *o;
 
     if (arg.p[1] == '-') {
-        name = ea_str_cut(ea_strn(arg.p + 2, arg.n - 2), '=', &value);
+        struct ea_str name = ea_str_cut(ea_strn(arg.p + 2, arg.n - 2), '=', &value);
+
         o = option_of(a->cmd, name, 0);
     } else {
         o = option_of(a->cmd, EA_STR_NULL, arg.p[1]);

@@ -59,7 +59,7 @@ void dir_read(struct ea_dir *d, struct dir_file *f);
 void dir_drop(struct ea_dir *d, struct dir_file *f);
 /* Deletes what nobody claimed in this round. */
 void dir_settle(struct ea_dir *d);
-void dir_file_free(void *f);
+void dir_file_free(void *p);
 /* Adds the table of a resource, or finds it. */
 int dir_table(struct ea_dir *d, const struct ea_gvr *g);
 

@@ -18,7 +18,7 @@ void ea_auto_free(void *pp)
     *p = NULL;
 }
 
-int ea_fail(struct ea_err *e, int code, const char *fmt, ...)
+int(ea_fail)(struct ea_err *e, int code, const char *fmt, ...)
 {
     if (e) {
         va_list ap;

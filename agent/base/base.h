@@ -115,6 +115,10 @@ struct ea_err {
 
 /* Fills e (when not NULL) and returns code (negative errno). */
 int ea_fail(struct ea_err *e, int code, const char *fmt, ...) EA_PRINTF(3, 4);
+#ifdef __clang_analyzer__
+/* The analyser reads one file at a time: without this a failure might return 0 for all it knows. */
+#define ea_fail(e, code, ...) ((void)ea_fail(e, code, __VA_ARGS__), (code))
+#endif
 /* Puts context before the text that is there ("reading x: …"); returns e->code. */
 int ea_wrap(struct ea_err *e, const char *fmt, ...) EA_PRINTF(2, 3);
 static inline const char *ea_err_text(const struct ea_err *e)

@@ -25,7 +25,7 @@ void web_findings_json(struct ea_buf *b, const struct ea_web_snapshot *s,
 /* The field `token` of a form body (application/x-www-form-urlencoded), decoded into out; cut at
  * cap bytes. */
 struct ea_str web_form_token(struct ea_str body, char *out, size_t cap);
-/* Value of our session in a Cookie header, or empty. */
-struct ea_str web_session_cookie(struct ea_str header);
+/* Value of our session in `rest`, a Cookie header or what is left of one; or empty. */
+struct ea_str web_session_cookie(struct ea_str rest);
 
 #endif
