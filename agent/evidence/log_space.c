@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -40,14 +39,13 @@ void ea_elog_count_bytes(struct ea_elog *l)
 
 static bool over_limit(struct ea_elog *l, uint64_t live, uint64_t more)
 {
-    struct statvfs fs;
+    uint64_t free_bytes, total;
 
     if (live + more > l->disk_limit)
         return true;
-    if (l->keep_free_percent >= 100 || statvfs(l->dir, &fs) < 0 || fs.f_blocks == 0)
+    if (l->keep_free_percent >= 100 || ea_evidence_io.space(l->dir, &free_bytes, &total) < 0)
         return false;
-    return (double)fs.f_bavail * (double)fs.f_frsize - (double)more <
-           (double)fs.f_blocks * (double)fs.f_frsize * (double)l->keep_free_percent / 100.0;
+    return free_bytes < more + total / 100 * l->keep_free_percent;
 }
 
 /* ---- what is lost when a segment goes ---- */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,7 +23,18 @@ static int real_allocate(int fd, uint64_t n)
     return -posix_fallocate(fd, 0, (off_t)n);
 }
 
-struct ea_evidence_io ea_evidence_io = {ea_pwrite_all, real_sync, real_allocate};
+static int real_space(const char *dir, uint64_t *ret_free, uint64_t *ret_total)
+{
+    struct statvfs fs;
+
+    if (statvfs(dir, &fs) < 0)
+        return -errno;
+    *ret_free = (uint64_t)fs.f_bavail * fs.f_frsize;
+    *ret_total = (uint64_t)fs.f_blocks * fs.f_frsize;
+    return 0;
+}
+
+struct ea_evidence_io ea_evidence_io = {ea_pwrite_all, real_sync, real_allocate, real_space};
 
 int ea_zero_range(int fd, uint64_t off, uint64_t n)
 {

@@ -21,6 +21,7 @@ struct ea_evidence_io {
     int (*pwrite_all)(int fd, const void *p, size_t n, uint64_t off); /* 0 or -errno */
     int (*sync)(int fd);                                              /* fdatasync: 0 or -errno */
     int (*allocate)(int fd, uint64_t n); /* posix_fallocate from 0: 0 or -errno */
+    int (*space)(const char *dir, uint64_t *ret_free, uint64_t *ret_total); /* bytes; 0 or -errno */
 };
 extern struct ea_evidence_io ea_evidence_io;
 

@@ -158,8 +158,7 @@ static void test_full_disk(void **state)
     const struct ea_sink_ops *ops = ea_sink_find(EA_STR("file"));
     struct ea_sink *s;
 
-    if (access("/dev/full", W_OK) != 0)
-        skip();
+    assert_int_equal(access("/dev/full", W_OK), 0);
     snprintf(out_path, sizeof(out_path), "/dev/full");
     s = open_file(config("sync", "false"));
     assert_int_equal(put(s, "{}"), EA_SINK_HOLD);
