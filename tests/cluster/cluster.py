@@ -94,7 +94,10 @@ def wait_for(what, check, seconds=START_SECONDS, pause=0.1):
 
 
 def _die_with_parent():
-    """In the child: SIGKILL when the parent goes, so that a killed test run leaves nothing."""
+    """In the child: SIGKILL when the parent goes, so that a killed test run leaves nothing.
+
+    The parent is the thread that started it, so a thread that ends must not start a process.
+    """
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)
 
 
@@ -451,8 +454,12 @@ class Cluster:
         self.start_controllers()
 
     def start_api(self):
+        """Controllers that run are started again: they would back off for up to a minute."""
         self.api_server.start()
         self.api_server.wait_ready(self._api_ready)
+        if self.controllers.running():
+            self.controllers.stop(signal.SIGKILL)
+            self.start_controllers()
 
     def stop_api(self, sig=signal.SIGTERM):
         """End the API server alone (SIGTERM, or SIGKILL for a crash).

@@ -67,19 +67,20 @@ class Pages(ThroughProxy):
             list(pool.map(lambda i: self.config_map(f"c{i:04d}", {"n": str(i)}),
                           range(CONFIG_MAPS)))
         self.config_map("zz", {"DB_PASSWORD": "hunter2-and-more"})
-        self.expired = threading.Event()
-        lock = threading.Lock()
+        second_page, expired = threading.Event(), threading.Event()
 
         def before(_, path):
-            with lock:
-                if "configmaps" in path and "continue=" in path and not self.expired.is_set():
-                    self.config_map("late", {"API_KEY": "k3y-0f-the-late-one"})
-                    self.cluster.compact()
-                    self.cluster.restart_api()  # its watch cache could still serve the old version
-                    self.expired.set()
+            if "configmaps" in path and "continue=" in path:
+                second_page.set()
+                expired.wait(60)
         self.proxy.before = before
-        self.agent.start()
-        self.assertTrue(self.expired.is_set(), "the list had one page")
+        self.agent.process.start()
+        self.assertTrue(second_page.wait(30), "the list had one page")
+        self.config_map("late", {"API_KEY": "k3y-0f-the-late-one"})
+        self.cluster.compact()
+        self.cluster.restart_api()  # its watch cache could still serve the old version
+        expired.set()
+        self.agent.process.wait_ready(self.agent.ready, 60)
         for name in ("zz", "late"):  # the last page, and what is only in the second list
             self.agent.wait_assessment(self.ns, name, "sec-in-configmap", "fail", seconds=60)
         gone = [e for e in self.exchanges("configmaps", "continue=") if e.status == 410]
