@@ -19,7 +19,8 @@ static const struct ea_fact *const facts[] = {&ea_fact_files, &ea_fact_kernel, &
 /* Opens below the root; the kernel itself refuses links that leave it. */
 static int open_below(const struct ea_fact_read *r, const char *path, uint64_t flags)
 {
-    struct open_how how = {.flags = flags | O_CLOEXEC | O_NONBLOCK,
+    struct open_how how = {/* openat2 takes no further flag beside O_PATH */
+                           .flags = flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NONBLOCK),
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, r->root_fd, path, &how, sizeof(how));
 
