@@ -8,6 +8,8 @@
 #include "base/fd.h"
 #include "evidence/log_int.h"
 
+#define ZERO_PIECE (2ull << 20) /* bytes; a few milliseconds of a slow disk */
+
 /* ---- how much there is ---- */
 
 static uint64_t count_bytes(struct ea_elog *l, struct ea_seg_list *list)
@@ -344,6 +346,28 @@ static int make_room(struct ea_elog *l, uint64_t size, struct ea_err *err)
     }
 }
 
+/* Written once with zeros, a segment's blocks are no longer marked unwritten: a later fdatasync
+ * writes data and no journal, and an append finds its page in the cache. Done ahead of need, in
+ * pieces, so that records which arrive meanwhile are synced in time. */
+static int write_zeros(struct ea_elog *l, int fd, uint64_t size)
+{
+    int r = 0;
+
+    for (uint64_t off = 0; off < size && r == 0; off += ZERO_PIECE) {
+        bool urgent;
+
+        r = ea_zero_range(fd, off, EA_MIN(size - off, ZERO_PIECE));
+        if (r == 0)
+            r = ea_evidence_io.sync(fd);
+        pthread_mutex_lock(&l->m);
+        urgent = l->urgent && !l->broken;
+        pthread_mutex_unlock(&l->m);
+        if (urgent)
+            (void)ea_elog_sync_held(l, NULL); /* its failure is remembered in `broken` */
+    }
+    return r;
+}
+
 static int make_file(struct ea_elog *l, uint64_t size, struct ea_err *err)
 {
     char path[EA_PATH];
@@ -359,12 +383,8 @@ static int make_file(struct ea_elog *l, uint64_t size, struct ea_err *err)
         if (free_oldest(l, err) < 0)
             break;
     }
-    /* Written once with zeros, its blocks are no longer marked unwritten: a later fdatasync writes
-     * data and no journal, and an append finds its page in the cache. Done here, ahead of need. */
     if (r == 0)
-        r = ea_zero_range(fd, 0, size);
-    if (r == 0)
-        r = ea_evidence_io.sync(fd);
+        r = write_zeros(l, fd, size);
     if (r < 0) {
         close(fd);
         unlink(path);

@@ -509,8 +509,10 @@ static void work(struct ea_elog *l, struct timers *t, const struct due *d)
     pthread_mutex_lock(&l->sync_m);
     if (d->next && ea_elog_prepare_next(l) < 0)
         t->retry_at = ea_mono_now() + 1000000;
-    if (d->sync || d->checkpoint)
+    if (d->sync || d->checkpoint) {
         r = ea_elog_sync_held(l, &err);
+        t->dirty_since = 0; /* what is unsynced now came after this one began */
+    }
     if (r < 0)
         t->retry_at = ea_mono_now() + 1000000;
     if (d->checkpoint && r == 0) {
