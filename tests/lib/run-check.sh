@@ -3,6 +3,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit
 build=$1
+unset MAKEFLAGS # its job slots do not reach through this script; every make below takes its own, JOBS of them
 passed=0 failed=0
 gate() {
     local name=$1 start=$SECONDS out

@@ -30,7 +30,7 @@ test:
 
 asan tsan: %:
 	@tests/lib/deps.sh build test
-	$(Q)$(MAKE) $(PAR) --no-print-directory BUILD=$(BUILD)/$@ SAN=$(if $(filter tsan,$@),thread,address) unit
+	$(Q)$(MAKE) $(PAR) -k --no-print-directory BUILD=$(BUILD)/$@ SAN=$(if $(filter tsan,$@),thread,address) unit
 
 integration: all
 	$(Q)EUCS_AGENT=$(abspath $(BIN)) tests/lib/run-integration.sh

@@ -13,6 +13,8 @@
 #include "base/fd.h"
 #include "base/limits.h"
 
+#include <stdio.h>
+
 struct messages {
     char errors[4096], warnings[4096];
 };
