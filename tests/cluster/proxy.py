@@ -1,4 +1,4 @@
-"""A proxy between a client and the API server that looks at every exchange, and may act between two.
+"""A proxy between a client and the API server: it sees every exchange and may act between two.
 
 It serves TLS with a certificate of the cluster's CA and hands everything on as it is; the answers
 are the API server's own.
@@ -66,7 +66,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Proxy:
-    """`before(method, path)` is called in the middle, after a request came and before it goes on."""
+    """`before(method, path)` is called after a request came and before it goes on."""
 
     def __init__(self, cluster, before=None):
         self.cluster = cluster

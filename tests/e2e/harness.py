@@ -101,7 +101,7 @@ def need_agent():
 
 
 def run_agent(*args, stdin=None, seconds=60):
-    """One call of the command line; returns the CompletedProcess. Its output must be clean UTF-8."""
+    """One call of the command line; returns the CompletedProcess. Its output is clean UTF-8."""
     return subprocess.run([AGENT, *args], input=stdin, capture_output=True, encoding="utf-8",
                           errors="strict", timeout=seconds, check=False)
 

@@ -180,7 +180,8 @@ class Records(AgentCase):
         text = self.agent.fetch(self.agent.web_port, "/metrics", headers={
             "Authorization": "Bearer " + self.agent.token})[1]
         label = r'[a-zA-Z_]\w*="(?:[^"\\\n]|\\["\\n])*"'
-        sample = rf"[a-zA-Z_:][\w:]*(?:\{{(?:{label}(?:,{label})*)?\}})? (?:[-+.\deE]+|[-+]?Inf|NaN)"
+        value = r"(?:[-+.\deE]+|[-+]?Inf|NaN)"
+        sample = rf"[a-zA-Z_:][\w:]*(?:\{{(?:{label}(?:,{label})*)?\}})? {value}"
         lines = text.splitlines()
         self.assertEqual([x for x in lines if not re.fullmatch(
             rf"{sample}|# (?:HELP|TYPE) .+", x)], [])

@@ -195,7 +195,8 @@ class Release(unittest.TestCase):
         agent = self.agent().start()
         text = agent.fetch(agent.web_port, "/metrics", headers={
             "Authorization": "Bearer " + agent.token})[1]
-        watched = re.findall(r'^eucs_agent_watch_objects\{resource="(.*?)",group="(.*?)"', text, re.M)
+        watched = re.findall(
+            r'^eucs_agent_watch_objects\{resource="(.*?)",group="(.*?)"', text, re.M)
         self.assertGreater(len(watched), 15)
         self.assertIn(("deployments", "apps"), watched)
         for resource, group in watched:

@@ -178,7 +178,7 @@ class InCluster(unittest.TestCase):
         self.assertEqual(self.secret("webhook-tls")["data"], certificate["data"])
         self.deny()
 
-        self.agent.kill()  # the container is started again in the same Pod, label and Lease in place
+        self.agent.kill()  # its container starts again in the same Pod, label and Lease in place
         self.agent.start()
         self.deny()
         log = self.agent.log()
