@@ -9,6 +9,7 @@
 #define EA_APP_CMD_H
 
 #include "base/base.h"
+#include "base/buf.h"
 
 enum ea_opt_kind { EA_OPT_FLAG, EA_OPT_VALUE, EA_OPT_LIST /* repeatable, also a,b,c */ };
 
@@ -43,6 +44,9 @@ struct ea_cmd {
 
 /* Prints "eucs-agent NAME: …" with a hint at help on stderr; returns 2. */
 int ea_usage_error(const struct ea_cmd *c, const char *fmt, ...) EA_PRINTF(2, 3);
+/* Prints and frees the buffer. The exit status: 0, or 2 when it overflowed or stdout failed (said
+ * on stderr under the command's name). */
+int ea_print_out(struct ea_buf *b, const char *command);
 /* Colours allowed on stdout: a terminal, no NO_COLOR. */
 bool ea_colour(void);
 

@@ -23,10 +23,7 @@ static int run_doc(const struct ea_args *a)
 
     ea_buf_init(&b, 1u << 20);
     ea_config_doc(&b);
-    bool failed = b.failed || fwrite(b.p, 1, b.n, stdout) != b.n || fflush(stdout);
-
-    ea_buf_done(&b);
-    return failed ? 2 : 0;
+    return ea_print_out(&b, "config doc");
 }
 
 const struct ea_cmd ea_cmd_config_check = {

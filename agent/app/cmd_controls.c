@@ -13,17 +13,6 @@ static int failed(const char *command, const struct ea_err *err)
     return 2;
 }
 
-static int flush_out(struct ea_buf *b, const char *command)
-{
-    bool bad =
-        b->failed || fwrite(b->p ? b->p : "", 1, b->n, stdout) != b->n || fflush(stdout) != 0;
-
-    ea_buf_done(b);
-    if (bad)
-        (void)fprintf(stderr, "eucs-agent %s: writing to stdout failed\n", command);
-    return bad ? 2 : 0;
-}
-
 /* ---- list ---- */
 
 static void add_words(struct ea_buf *b, const struct ea_str *v, unsigned n, const char *sep)
@@ -114,7 +103,7 @@ static int run_list(const struct ea_args *a)
     }
     ea_buf_addf(&b, json ? "\n]\n" : "%u controls\n", n);
     ea_rules_close(&rules);
-    return flush_out(&b, "controls list");
+    return ea_print_out(&b, "controls list");
 }
 
 static const struct ea_opt list_options[] = {
@@ -323,7 +312,7 @@ static int run_show(const struct ea_args *a)
         show_control(&b, rules.set, c);
     }
     ea_rules_close(&rules);
-    return flush_out(&b, "controls show");
+    return ea_print_out(&b, "controls show");
 }
 
 static const struct ea_opt show_options[] = {

@@ -212,7 +212,7 @@ static int run(const struct ea_args *a)
     struct ea_rules rules;
     struct ea_err err = {0};
     struct ea_buf b;
-    bool bad;
+    int r;
 
     if (ea_rules_open(a, false, &rules, &err) < 0) {
         (void)fprintf(stderr, "eucs-agent controls coverage: %s\n", ea_err_text(&err));
@@ -226,10 +226,9 @@ static int run(const struct ea_args *a)
         rows(&b, rules.set, md);
         not_configured(&b, rules.set, md);
     }
-    bad = b.failed || fwrite(b.p, 1, b.n, stdout) != b.n || fflush(stdout) != 0;
-    ea_buf_done(&b);
+    r = ea_print_out(&b, "controls coverage");
     ea_rules_close(&rules);
-    return bad ? 2 : 0;
+    return r;
 }
 
 static const struct ea_opt options[] = {

@@ -45,15 +45,12 @@ static int run_list(const struct ea_args *a)
     void (*add)(struct ea_buf *, const char *, const char *, const struct ea_sink_option *) =
         md ? markdown : table;
     struct ea_buf b;
-    bool bad;
 
     ea_buf_init(&b, 1u << 20);
     for (size_t i = 0; ea_sinks[i]; i++)
         add(&b, ea_sinks[i]->name, ea_sinks[i]->summary, ea_sinks[i]->options);
     add(&b, "every type", "options of each entry of `sinks`", ea_sink_common_options);
-    bad = b.failed || fwrite(b.p, 1, b.n, stdout) != b.n || fflush(stdout) != 0;
-    ea_buf_done(&b);
-    return bad ? 2 : 0;
+    return ea_print_out(&b, "sinks list");
 }
 
 static const struct ea_opt options[] = {

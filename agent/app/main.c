@@ -36,14 +36,6 @@ static const struct ea_cmd *const commands[] = {
     NULL,
 };
 
-static int flush_out(struct ea_buf *b)
-{
-    bool failed = fwrite(b->p ? b->p : "", 1, b->n, stdout) != b->n || fflush(stdout) != 0;
-
-    ea_buf_done(b);
-    return failed ? 2 : 0;
-}
-
 static int run_version(const struct ea_args *a)
 {
     printf("eucs-agent %s\n", EA_VERSION);
@@ -56,7 +48,7 @@ static int run_completion(const struct ea_args *a)
 
     ea_buf_init(&b, 1u << 20);
     ea_completion_render(&b, commands);
-    return flush_out(&b);
+    return ea_print_out(&b, "completion");
 }
 
 static int run_man(const struct ea_args *a)
@@ -65,7 +57,7 @@ static int run_man(const struct ea_args *a)
 
     ea_buf_init(&b, 1u << 20);
     ea_man_render(&b, commands);
-    return flush_out(&b);
+    return ea_print_out(&b, "man");
 }
 
 static const struct ea_cmd cmd_version = {
@@ -129,7 +121,7 @@ static int show_help(const struct ea_cmd *c)
 
     ea_buf_init(&b, 1u << 20);
     ea_cmd_help(&b, c);
-    return flush_out(&b);
+    return ea_print_out(&b, "help");
 }
 
 static int no_such_command(int argc, char **argv)

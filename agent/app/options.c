@@ -198,6 +198,17 @@ int ea_usage_error(const struct ea_cmd *c, const char *fmt, ...)
     return 2;
 }
 
+int ea_print_out(struct ea_buf *b, const char *command)
+{
+    bool bad =
+        b->failed || fwrite(b->p ? b->p : "", 1, b->n, stdout) != b->n || fflush(stdout) != 0;
+
+    ea_buf_done(b);
+    if (bad)
+        (void)fprintf(stderr, "eucs-agent %s: writing to stdout failed\n", command);
+    return bad ? 2 : 0;
+}
+
 bool ea_colour(void)
 {
     const char *no = getenv("NO_COLOR");
