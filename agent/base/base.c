@@ -18,7 +18,8 @@ void ea_auto_free(void *pp)
     *p = NULL;
 }
 
-int(ea_fail)(struct ea_err *e, int code, const char *fmt, ...)
+#undef ea_fail /* the analyser's */
+int ea_fail(struct ea_err *e, int code, const char *fmt, ...)
 {
     if (e) {
         va_list ap;

@@ -3,6 +3,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit
 bad=0
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 allowed() { grep -qE "^$1 " tests/lib/sizes.allow; }
 while read -r n f; do
     [ "$f" != total ] && [ "$n" -gt 800 ] && ! allowed "$f" && echo "$f: $n lines (at most 800)" && bad=1
@@ -18,7 +20,9 @@ while read -r cc _ _ _ lines where fn; do
         echo "$file: $fn has complexity $cc (at most 15)"
         bad=1
     fi
-done < <(find agent -name '*.[ch]' -print0 | xargs -0 pmccabe)
+done < <(find agent -name '*.[ch]' -print0 | xargs -0 pmccabe 2>"$said")
+# a source file that pmccabe cannot read was not measured (headers with tables of macros have no functions)
+if grep '\.c", line' "$said"; then bad=1; fi
 banned='strcpy|strcat|strncpy|strncat|sprintf|vsprintf|strtok|strtol|strtoul|strtoll|strtoull|atoi|atol|atoll|atof|gets|gmtime|localtime'
 banned+='|asctime|ctime|tmpnam|tempnam|mktemp|popen|system|gethostbyname|inet_ntoa|alloca|cJSON_GetObjectItem'
 if grep -rnE "(^|[^a-zA-Z0-9_>.])($banned)\(" agent --include='*.[ch]'; then
