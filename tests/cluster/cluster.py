@@ -536,10 +536,10 @@ class Cluster:
         api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node",
                                      "metadata": {"name": name, "labels": labels}})
         # Admission taints a new Node as not ready; no kubelet will ever take that away.
-        node = api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
-        node["status"] = {"conditions": [{"type": "Ready", "status": "True",
-                                          "reason": "Test", "message": "made by a test"}]}
-        return api.replace(f"/api/v1/nodes/{name}/status", node)
+        api.patch(f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
+        # A patch without a resourceVersion: controllers write to a new Node at the same time.
+        return api.patch(f"/api/v1/nodes/{name}/status", {"status": {"conditions": [
+            {"type": "Ready", "status": "True", "reason": "Test", "message": "made by a test"}]}})
 
     def audit_events(self):
         """The API server's audit log so far, one dict an event."""
