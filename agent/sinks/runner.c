@@ -14,6 +14,8 @@
 #define BATCH_RECORDS 512u
 #define BATCH_BYTES (256u << 10)
 #define IDLE_US 200000u
+#define GATHER_US 5000u
+#define NO_HURRY_US 20000u
 #define PERSIST_US 1000000u
 #define TYPES 64u
 
@@ -329,11 +331,11 @@ static void *run(void *arg)
             ea_reader_close(r->reader);
             r->reader = NULL;
         } else if (s == STEP_IDLE) {
-            /* Told that there is more and still nothing read: the cursor stands in another epoch,
-             * nothing to hurry for. */
-            if (ea_elog_wait_appended(r->log, r->at.epoch, r->at.seq_next, IDLE_US) == 0 &&
-                ++idle > 1)
-                ea_sleep_us(20000);
+            /* A moment's patience makes one batch of what comes together, instead of a wake-up for
+             * each record. Told that there is more and still nothing read: the cursor stands in
+             * another epoch, nothing to hurry for. */
+            if (ea_elog_wait_appended(r->log, r->at.epoch, r->at.seq_next, IDLE_US) == 0)
+                ea_sleep_us(++idle > 1 ? NO_HURRY_US : GATHER_US);
         } else {
             idle = 0;
         }
