@@ -46,7 +46,11 @@ static void fill_finding(struct ea_agent *a, struct ea_arena *arena, const struc
 static void fill_findings(struct ea_agent *a, struct ea_arena *arena, struct ea_web_snapshot *ret)
 {
     struct ea_snapshot *s = ea_audit_snapshot(a->audit);
-    size_t n = EA_MIN(s->n, (size_t)SHOWN);
+    size_t failing = 0;
+
+    while (failing < s->n && s->rows[failing].result == EA_FAIL) /* they come first */
+        failing++;
+    size_t n = EA_MIN(failing, (size_t)SHOWN);
     struct ea_web_finding *rows = ea_arena_zalloc(arena, (n + 1) * sizeof(*rows));
     struct ea_web_count *results = ea_arena_zalloc(arena, EA_RESULT_COUNT * sizeof(*results));
     struct ea_web_count *severities =
@@ -66,7 +70,7 @@ static void fill_findings(struct ea_agent *a, struct ea_arena *arena, struct ea_
     }
     ret->findings = rows;
     ret->n_findings = (unsigned)n;
-    ret->findings_total = s->n + s->cut;
+    ret->findings_total = failing + (failing == s->n ? s->cut : 0);
     ret->results = results;
     ret->n_results = EA_RESULT_COUNT;
     ret->severities = severities;

@@ -116,6 +116,7 @@ def test_samples_are_found(a):
     fails = sum(1 for line in scan.stdout.splitlines() if json.loads(line)["result"] == "fail")
     status = json.loads(a.web_get("/api/v1/status")[1])
     assert status["findings"]["results"]["fail"] == fails, (status["findings"], fails)
+    assert findings["total"] == fails, (findings["total"], fails)
 
 
 def test_changes_are_shown(a):
